@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The records of a client, byte for byte. Numbers are little-endian; the last 8 bytes of each
+//! record are the start of SHA3-256 over the record number (4 bytes) and everything before them.
+//!
+//! Head, record 0: `E4C1 | mode (1) | id (16) | generation of topics (4) | generation of peers (4)
+//! | replay mark: time (8), count (1), SIVs (16 each) | keys | check (8)`, where the keys are the
+//! id key (32) in SK mode, the private key (64) and C2's public key (32) in PK mode.
+//!
+//! Slot, records from 1: `kind (1) | generation (4) | command: time (8), SIV (16) | name (16) | key
+//! (32) | flag (1), previous key (32), time of replacement (8) | check (8)`. The kind is 0 free,
+//! 1 topic key, 2 public key. A slot of an earlier generation than the head's is free: that
+//! is how ResetTopics forgets everything in one write.
+
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::identity::{Identity, Keys};
+use super::mark::{MARK_SIVS, Mark};
+use crate::crypto::hash::short_hash;
+use crate::crypto::keys::{IdKey, KEY_LEN};
+use crate::error::{Error, Result};
+use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
+use crate::wire::message::SIV_LEN;
+
+/// The record number of the head.
+pub const HEAD: u32 = 0;
+/// Length of the longest head.
+pub const HEAD_MAX: usize = 4 + 1 + ID_LEN + 4 + 4 + 8 + 1 + MARK_SIVS * SIV_LEN + 96 + CHECK_LEN;
+/// Length of a slot.
+pub const SLOT_LEN: usize = 1 + 4 + 8 + SIV_LEN + ID_LEN + KEY_LEN + 1 + KEY_LEN + 8 + CHECK_LEN;
+
+const CHECK_LEN: usize = 8;
+const MAGIC: &[u8; 4] = b"E4C1";
+
+/// The two kinds of keys that a client keeps by the dozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// A topic key, named by the topic hash.
+    Topic = 1,
+    /// The public key of another client, named by its id.
+    Peer = 2,
+}
+
+/// A value for each [`Kind`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerKind<T> {
+    pub topics: T,
+    pub peers: T,
+}
+
+impl<T> PerKind<T> {
+    pub fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Topic => &self.topics,
+            Kind::Peer => &self.peers,
+        }
+    }
+
+    pub fn of_mut(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Topic => &mut self.topics,
+            Kind::Peer => &mut self.peers,
+        }
+    }
+}
+
+/// Which command wrote a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    pub time: Timestamp,
+    pub siv: [u8; SIV_LEN],
+}
+
+/// A key, where it is stored, and the one that it replaced.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Entry {
+    #[zeroize(skip)]
+    pub(crate) slot: u32,
+    pub(crate) key: [u8; KEY_LEN],
+    pub(crate) previous: Option<Previous>,
+}
+
+/// A topic key that was replaced.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Previous {
+    pub(crate) key: [u8; KEY_LEN],
+    #[zeroize(skip)]
+    pub(crate) replaced_at: Timestamp,
+}
+
+/// A slot as it is read.
+pub struct Slot {
+    pub kind: Option<Kind>,
+    pub generation: u32,
+    pub stamp: Stamp,
+    pub name: [u8; ID_LEN],
+    pub entry: Entry,
+}
+
+/// The head as it is read.
+pub struct Head {
+    pub identity: Identity,
+    pub generations: PerKind<u32>,
+    pub mark: Mark,
+}
+
+/// A record under construction, wiped when dropped.
+pub struct Record<const N: usize> {
+    bytes: Zeroizing<[u8; N]>,
+    len: usize,
+}
+
+impl<const N: usize> Record<N> {
+    fn new() -> Self {
+        Self { bytes: Zeroizing::new([0; N]), len: 0 }
+    }
+
+    fn push(mut self, part: &[u8]) -> Self {
+        self.bytes.iter_mut().skip(self.len).zip(part).for_each(|(to, from)| *to = *from);
+        self.len += part.len();
+        self
+    }
+
+    fn finish(self, record: u32) -> Self {
+        let check: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), self.as_slice()]);
+        self.push(&check)
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// The fields of a record, one after the other.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn checked(record: u32, bytes: &'a [u8]) -> Result<Self> {
+        let (body, check) = bytes.split_last_chunk().ok_or(Error::StateCorrupt)?;
+        let expected: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), body]);
+        if *check != expected {
+            return Err(Error::StateCorrupt);
+        }
+        Ok(Self(body))
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
+        let (field, rest) = self.0.split_first_chunk().ok_or(Error::StateIncompatible)?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    fn time(&mut self) -> Result<Timestamp> {
+        self.take().map(|bytes| Timestamp::from_bytes(*bytes))
+    }
+
+    fn number(&mut self) -> Result<u32> {
+        self.take().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    fn end(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::StateIncompatible) }
+    }
+}
+
+/// Writes a head.
+pub fn encode_head(
+    identity: &Identity,
+    generations: &PerKind<u32>,
+    mark: &Mark,
+) -> Record<HEAD_MAX> {
+    let head = Record::new()
+        .push(MAGIC)
+        .push(&[identity.mode() as u8])
+        .push(identity.id().as_bytes())
+        .push(&generations.topics.to_le_bytes())
+        .push(&generations.peers.to_le_bytes())
+        .push(&mark.time().to_bytes())
+        .push(&[u8::try_from(mark.sivs().len()).unwrap_or(u8::MAX)]);
+    let head = mark.sivs().iter().fold(head, |head, siv| head.push(siv));
+    let head = match identity.keys() {
+        Keys::Symmetric(key) => head.push(key.expose()),
+        #[cfg(feature = "pubkey")]
+        Keys::KeyPair { signing, c2, .. } => head.push(&*signing.expose()).push(c2.as_bytes()),
+    };
+    head.finish(HEAD)
+}
+
+/// Reads a head.
+///
+/// # Errors
+/// [`Error::StateCorrupt`], [`Error::StateIncompatible`], [`Error::InvalidKey`].
+pub fn decode_head(bytes: &[u8]) -> Result<Head> {
+    if !bytes.starts_with(MAGIC) {
+        return Err(Error::StateIncompatible);
+    }
+    let mut fields = Fields::checked(HEAD, bytes)?;
+    fields.take::<4>()?;
+    let [mode] = *fields.take()?;
+    let id = ClientId::from_bytes(*fields.take()?);
+    let generations = PerKind { topics: fields.number()?, peers: fields.number()? };
+    let time = fields.time()?;
+    let [count] = *fields.take()?;
+    let mut mark = Mark::new(time);
+    for _ in 0..count {
+        mark.add(Stamp { time, siv: *fields.take()? });
+    }
+    let identity = if mode == Mode::Symmetric as u8 {
+        Identity::symmetric(id, IdKey::from_slice(fields.take::<KEY_LEN>()?)?)
+    } else {
+        decode_key_pair(mode, id, &mut fields)?
+    };
+    fields.end()?;
+    Ok(Head { identity, generations, mark })
+}
+
+#[cfg(feature = "pubkey")]
+fn decode_key_pair(mode: u8, id: ClientId, fields: &mut Fields<'_>) -> Result<Identity> {
+    use crate::crypto::agree::C2PublicKey;
+    use crate::crypto::sign::SigningKey;
+    if mode != Mode::PublicKey as u8 {
+        return Err(Error::StateIncompatible);
+    }
+    let signing = SigningKey::from_slice(fields.take::<64>()?)?;
+    Identity::public_key(id, signing, C2PublicKey::from_slice(fields.take::<KEY_LEN>()?)?)
+}
+
+#[cfg(not(feature = "pubkey"))]
+fn decode_key_pair(_mode: u8, _id: ClientId, _fields: &mut Fields<'_>) -> Result<Identity> {
+    Err(Error::StateIncompatible)
+}
+
+/// Writes the slot of a key.
+pub fn encode_slot(
+    kind: Kind,
+    generation: u32,
+    stamp: &Stamp,
+    name: &[u8; ID_LEN],
+    entry: &Entry,
+) -> Record<SLOT_LEN> {
+    let (flag, previous, replaced_at) = match &entry.previous {
+        Some(previous) => (1, &previous.key, previous.replaced_at),
+        None => (0, &[0; KEY_LEN], Timestamp::default()),
+    };
+    Record::new()
+        .push(&[kind as u8])
+        .push(&generation.to_le_bytes())
+        .push(&stamp.time.to_bytes())
+        .push(&stamp.siv)
+        .push(name)
+        .push(&entry.key)
+        .push(&[flag])
+        .push(previous)
+        .push(&replaced_at.to_bytes())
+        .finish(entry.slot)
+}
+
+/// Writes a free slot, which still says which command freed it.
+pub fn encode_free_slot(slot: u32, stamp: &Stamp) -> Record<SLOT_LEN> {
+    Record::new()
+        .push(&[0])
+        .push(&[0; 4])
+        .push(&stamp.time.to_bytes())
+        .push(&stamp.siv)
+        .push(&[0; ID_LEN + 2 * KEY_LEN + 1 + 8])
+        .finish(slot)
+}
+
+/// Reads a slot.
+///
+/// # Errors
+/// [`Error::StateCorrupt`], [`Error::StateIncompatible`].
+pub fn decode_slot(slot: u32, bytes: &[u8]) -> Result<Slot> {
+    let mut fields = Fields::checked(slot, bytes)?;
+    let kind = match fields.take()? {
+        [0] => None,
+        [1] => Some(Kind::Topic),
+        [2] => Some(Kind::Peer),
+        _ => return Err(Error::StateIncompatible),
+    };
+    let generation = fields.number()?;
+    let stamp = Stamp { time: fields.time()?, siv: *fields.take()? };
+    let name = *fields.take()?;
+    let key = *fields.take()?;
+    let [flag] = *fields.take()?;
+    let previous = Previous { key: *fields.take()?, replaced_at: fields.time()? };
+    fields.end()?;
+    let previous = (flag != 0).then_some(previous);
+    Ok(Slot { kind, generation, stamp, name, entry: Entry { slot, key, previous } })
+}

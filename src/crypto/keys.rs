@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Symmetric keys as types: wiped on drop, never printed, copied, compared or serialised by
+//! accident.
+
+use core::fmt;
+
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Result};
+
+/// Length of a symmetric key, an Ed25519 public key and an X25519 key, in bytes.
+pub const KEY_LEN: usize = 32;
+
+/// Fills a buffer from the operating system.
+#[cfg(feature = "std")]
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|_| Error::Randomness)
+}
+
+/// True if every byte is zero, in constant time.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).into()
+}
+
+macro_rules! secret_key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 32 bytes, never all zero. Wiped when dropped; printing it gives its type alone.
+        #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+        pub struct $name([u8; KEY_LEN]);
+
+        impl $name {
+            /// A key that `fill` writes in place.
+            ///
+            /// # Errors
+            /// [`Error::InvalidKey`] if it is all zero; what `fill` returns.
+            pub fn new_with(fill: impl FnOnce(&mut [u8; KEY_LEN]) -> Result<()>) -> Result<Self> {
+                let mut key = Self([0; KEY_LEN]);
+                fill(&mut key.0)?;
+                if is_zero(&key.0) {
+                    return Err(Error::InvalidKey);
+                }
+                Ok(key)
+            }
+
+            /// From its bytes, 32 of them.
+            ///
+            /// # Errors
+            /// [`Error::InvalidKey`] for another length or all zero.
+            pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+                let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
+                Self::new_with(|key| {
+                    key.copy_from_slice(bytes);
+                    Ok(())
+                })
+            }
+
+            /// A random key from the operating system.
+            ///
+            /// # Errors
+            /// [`Error::Randomness`].
+            #[cfg(feature = "std")]
+            pub fn random() -> Result<Self> {
+                Self::new_with(|key| $crate::crypto::keys::fill_random(key))
+            }
+
+            /// The secret bytes, for storing them in a safe place.
+            pub const fn expose(&self) -> &[u8; KEY_LEN] {
+                &self.0
+            }
+
+            /// Whether two keys are the same, in constant time.
+            pub fn ct_eq(&self, other: &Self) -> bool {
+                subtle::ConstantTimeEq::ct_eq(self.0.as_slice(), other.0.as_slice()).into()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    };
+}
+#[cfg(feature = "pubkey")]
+pub(crate) use secret_key;
+
+secret_key! {
+    /// The key of a topic; all clients of the topic hold it.
+    TopicKey
+}
+
+secret_key! {
+    /// The key that an SK client shares with C2.
+    IdKey
+}
+
+secret_key! {
+    /// The key that a PK client and C2 agree on (PROTOCOL section 6). Computing it costs a scalar
+    /// multiplication; keep it where commands are protected often.
+    SharedKey
+}
+
+/// A key under which C2 protects commands for one client: [`IdKey`] (SK) or [`SharedKey`] (PK).
+pub trait CommandKey: sealed::Sealed {
+    /// The secret bytes.
+    fn command_key(&self) -> &[u8; KEY_LEN];
+}
+
+impl CommandKey for IdKey {
+    fn command_key(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+}
+
+impl CommandKey for SharedKey {
+    fn command_key(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::IdKey {}
+    impl Sealed for super::SharedKey {}
+}

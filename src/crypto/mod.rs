@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Thin named wrappers over the standards: keys, sealing, hashing, signing, agreement, passwords.
+
+#[cfg(feature = "pubkey")]
+pub mod agree;
+pub mod hash;
+pub mod keys;
+#[cfg(feature = "password")]
+pub mod password;
+#[cfg(feature = "pubkey")]
+pub mod sign;
+pub mod siv;

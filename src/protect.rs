@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Protection without state: key, time and bytes in, bytes out. C2 and its scripts use this side
+//! of the protocol; the [`Client`](crate::Client) keeps the keys and does the rest.
+
+use core::ops::Deref;
+
+use crate::command::{COMMAND_MAX, Command};
+use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
+#[cfg(feature = "pubkey")]
+use crate::crypto::sign::{PublicKey, SigningKey};
+use crate::crypto::siv;
+use crate::error::{Error, Result};
+#[cfg(feature = "pubkey")]
+use crate::id::ClientId;
+use crate::id::Timestamp;
+use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer};
+#[cfg(feature = "pubkey")]
+use crate::wire::message::{PK_OVERHEAD, SIGNATURE_LEN, Signed};
+use crate::wire::message::{SIV_LEN, SK_OVERHEAD, Sealed, SealedMut, TIMESTAMP_LEN};
+
+/// How far a timestamp may be from the clock, in seconds (PROTOCOL section 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How old a message may be; 600 by default.
+    pub past: u32,
+    /// How far ahead of the clock it may be; 600 by default. e4go tolerates 0.
+    pub future: u32,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { past: 600, future: 600 }
+    }
+}
+
+impl Window {
+    /// Checks a timestamp against the clock.
+    ///
+    /// # Errors
+    /// [`Error::TimestampInFuture`], [`Error::TimestampTooOld`].
+    pub fn check(&self, timestamp: Timestamp, now: Timestamp) -> Result<()> {
+        if timestamp.since(now) > u64::from(self.future) {
+            return Err(Error::TimestampInFuture);
+        }
+        if now.since(timestamp) > u64::from(self.past) {
+            return Err(Error::TimestampTooOld);
+        }
+        Ok(())
+    }
+}
+
+/// Protects a message under a topic key (SK mode): `plaintext.len() + 24` bytes at the start of
+/// `out`, which are returned.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`].
+pub fn protect<'o>(
+    key: &TopicKey,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    seal(key.expose(), now, plaintext, out)
+}
+
+/// Opens a message under a topic key (SK mode) into the start of `out`, which needs
+/// `protected.len() - 24` bytes and is wiped on failure.
+///
+/// # Errors
+/// [`Error::MessageTooShort`], [`Error::TimestampInFuture`], [`Error::TimestampTooOld`],
+/// [`Error::BufferTooSmall`], [`Error::InvalidTag`].
+pub fn unprotect<'o>(
+    key: &TopicKey,
+    now: Timestamp,
+    window: &Window,
+    protected: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let sealed = Sealed::parse(protected)?;
+    window.check(sealed.time(), now)?;
+    open(key.expose(), &sealed, out)
+}
+
+/// Protects and signs a message (PK mode): `plaintext.len() + 104` bytes at the start of `out`,
+/// which are returned.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`].
+#[cfg(feature = "pubkey")]
+pub fn protect_signed<'o>(
+    key: &TopicKey,
+    signer: ClientId,
+    signing: &SigningKey,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    seal_signed(key.expose(), signer, signing, now, plaintext, out)
+}
+
+/// Checks the signature of a message and opens it (PK mode) into the start of `out`, which needs
+/// `protected.len() - 104` bytes and is wiped on failure.
+///
+/// # Errors
+/// [`Error::MessageTooShort`], [`Error::TimestampInFuture`], [`Error::TimestampTooOld`],
+/// [`Error::SignatureInvalid`], [`Error::BufferTooSmall`], [`Error::InvalidTag`].
+#[cfg(feature = "pubkey")]
+pub fn unprotect_signed<'o>(
+    key: &TopicKey,
+    signer: &PublicKey,
+    now: Timestamp,
+    window: &Window,
+    protected: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let message = Signed::parse(protected)?;
+    window.check(message.sealed.time(), now)?;
+    signer.verify(message.signed, message.signature)?;
+    open(key.expose(), &message.sealed, out)
+}
+
+/// Protects a command for the client that holds the key: the id key of an SK client, the shared
+/// key of a PK client. Never stamp ahead of the clock (e4go refuses one second), and stamp the
+/// commands of one client in non-decreasing order (PROTOCOL sections 10 and 11).
+///
+/// # Errors
+/// [`Error::Internal`] alone.
+pub fn protect_command(
+    key: &impl CommandKey,
+    now: Timestamp,
+    command: &Command,
+) -> Result<ProtectedCommand> {
+    let plaintext = command.encode();
+    let mut bytes = [0; COMMAND_MAX + SK_OVERHEAD];
+    seal(key.command_key(), now, &plaintext, &mut bytes)?;
+    Ok(ProtectedCommand { bytes, len: plaintext.len() + SK_OVERHEAD })
+}
+
+/// A protected command, 25 to 89 bytes, to be published on the control topic, not retained.
+#[derive(Clone)]
+pub struct ProtectedCommand {
+    bytes: [u8; COMMAND_MAX + SK_OVERHEAD],
+    len: usize,
+}
+
+impl ProtectedCommand {
+    /// The SIV, by which an answer names the command.
+    pub fn siv(&self) -> [u8; SIV_LEN] {
+        Sealed::parse(self).map_or([0; SIV_LEN], |sealed| *sealed.siv)
+    }
+}
+
+impl Deref for ProtectedCommand {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for ProtectedCommand {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// A protected answer, to be published on the answer topic with QoS 1, not retained.
+pub type ProtectedAnswer = [u8; ANSWER_LEN];
+
+/// Protects an answer under the key that C2 uses for the client after the command.
+///
+/// # Errors
+/// [`Error::Internal`] alone.
+pub fn protect_answer(
+    key: &impl CommandKey,
+    now: Timestamp,
+    answer: &Answer,
+) -> Result<ProtectedAnswer> {
+    let mut out = [0; ANSWER_LEN];
+    let parts = SealedMut::split(&mut out, ANSWER_PLAIN_LEN)?;
+    *parts.timestamp = now.to_bytes();
+    let associated = [ANSWER_DOMAIN, &*parts.timestamp];
+    *parts.siv = siv::seal(key.command_key(), &associated, &answer.encode(), parts.ciphertext)?;
+    Ok(out)
+}
+
+/// Opens an answer: C2's side. The timestamp is for the caller to judge.
+///
+/// # Errors
+/// [`Error::MessageTooShort`]; [`Error::InvalidTag`] if it is not an answer under this key, a
+/// command among others; [`Error::StateIncompatible`] for a version of answers that is not known.
+pub fn open_answer(key: &impl CommandKey, protected: &[u8]) -> Result<(Timestamp, Answer)> {
+    let sealed = Sealed::parse(protected)?;
+    let mut plain = [0; ANSWER_PLAIN_LEN];
+    let plain = plain.get_mut(..sealed.ciphertext.len()).ok_or(Error::InvalidTag)?;
+    let associated = [ANSWER_DOMAIN, sealed.timestamp];
+    siv::open(key.command_key(), &associated, sealed.siv, sealed.ciphertext, plain)?;
+    Ok((sealed.time(), Answer::decode(plain)?))
+}
+
+pub(crate) fn seal<'o>(
+    key: &[u8; KEY_LEN],
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let out = out.get_mut(..plaintext.len() + SK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
+    let parts = SealedMut::split(out, plaintext.len())?;
+    *parts.timestamp = now.to_bytes();
+    *parts.siv = siv::seal(key, &[parts.timestamp], plaintext, parts.ciphertext)?;
+    Ok(out)
+}
+
+#[cfg(feature = "pubkey")]
+pub(crate) fn seal_signed<'o>(
+    key: &[u8; KEY_LEN],
+    signer: ClientId,
+    signing: &SigningKey,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let out = out.get_mut(..plaintext.len() + PK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
+    let (signed, signature) =
+        out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
+    let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    let (id, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    let (siv, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    *time = now.to_bytes();
+    *id = *signer.as_bytes();
+    *siv = siv::seal(key, &[time], plaintext, ciphertext)?;
+    *signature = signing.sign(signed);
+    Ok(out)
+}
+
+pub(crate) fn open<'o>(
+    key: &[u8; KEY_LEN],
+    sealed: &Sealed<'_>,
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
+    let time: &[u8; TIMESTAMP_LEN] = sealed.timestamp;
+    siv::open(key, &[time], sealed.siv, sealed.ciphertext, plain)?;
+    Ok(plain)
+}
