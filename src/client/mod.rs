@@ -514,7 +514,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         self.check_time(message.sealed.time(), now)?;
         let verified =
             self.with_entry(Kind::Peer, message.signer.as_bytes(), |peer| match peer {
-                Some(peer) => crate::crypto::sign::PublicKey::from_slice(&peer.key)?
+                Some(peer) => crate::crypto::sign::PublicKey::from_stored(&peer.key)?
                     .verify(message.signed, message.signature)
                     .map(|()| true),
                 None if self.settings.accept_unknown_signers => Ok(false),

@@ -34,6 +34,11 @@ impl PublicKey {
         Ok(Self(key))
     }
 
+    /// From bytes that were checked before they were stored; spares the checks beyond decoding.
+    pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| Error::InvalidKey)
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; KEY_LEN] {
         self.0.as_bytes()
