@@ -4,7 +4,12 @@
 //! It stands over the block cipher of the `aes` crate and not over `aes-siv`, because K||K asks for
 //! one key schedule where that crate makes three for a message. The tests compare the two.
 
-use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use aes::cipher::common::typenum::Unsigned;
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
+    KeyInit, ParBlocks,
+};
 use aes::{Aes256, Block};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -14,8 +19,6 @@ use crate::error::{Error, Result};
 use crate::wire::message::SIV_LEN;
 
 const BLOCK_LEN: usize = 16;
-/// Blocks of key stream made at once; the block cipher works on so many in parallel.
-const STRIDE: usize = 8;
 
 /// A key made ready. Keep it where one key protects many messages; it holds the key schedule,
 /// and is wiped when dropped.
@@ -30,7 +33,9 @@ impl Siv {
     /// Makes a key ready.
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let aes = Aes256::new(key.into());
-        let first = double(encrypt(&aes, 0));
+        let mut zero = Block::default();
+        aes.encrypt_block(&mut zero);
+        let first = double(u128::from_be_bytes(zero.0));
         Self { aes, subkeys: [first, double(first)] }
     }
 
@@ -47,8 +52,14 @@ impl Siv {
         if plaintext.len() != ciphertext.len() {
             return Err(Error::Internal);
         }
-        let siv = self.s2v(associated, plaintext);
-        self.xor_key_stream(&siv, plaintext, ciphertext);
+        let mut siv = [0; SIV_LEN];
+        self.aes.encrypt_with_backend(Seal {
+            subkeys: &self.subkeys,
+            associated,
+            plaintext,
+            ciphertext,
+            siv: &mut siv,
+        });
         Ok(siv)
     }
 
@@ -66,20 +77,82 @@ impl Siv {
         if plaintext.len() != ciphertext.len() {
             return Err(Error::Internal);
         }
-        self.xor_key_stream(siv, ciphertext, plaintext);
-        if self.s2v(associated, plaintext).as_slice().ct_eq(siv.as_slice()).into() {
+        let mut expected = [0; SIV_LEN];
+        self.aes.encrypt_with_backend(Open {
+            subkeys: &self.subkeys,
+            associated,
+            siv,
+            ciphertext,
+            plaintext: &mut *plaintext,
+            expected: &mut expected,
+        });
+        if expected.as_slice().ct_eq(siv.as_slice()).into() {
             return Ok(());
         }
         plaintext.zeroize();
         Err(Error::InvalidTag)
     }
+}
 
+/// One sealing, done inside the back end of the block cipher so that it is chosen once.
+struct Seal<'a> {
+    subkeys: &'a [u128; 2],
+    associated: &'a [&'a [u8]],
+    plaintext: &'a [u8],
+    ciphertext: &'a mut [u8],
+    siv: &'a mut [u8; SIV_LEN],
+}
+
+impl BlockSizeUser for Seal<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Seal<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let cmac = Cmac { backend, subkeys: self.subkeys };
+        *self.siv = cmac.s2v(self.associated, self.plaintext);
+        xor_key_stream(backend, self.siv, self.plaintext, self.ciphertext);
+    }
+}
+
+/// One opening; `expected` becomes the SIV of what was decrypted.
+struct Open<'a> {
+    subkeys: &'a [u128; 2],
+    associated: &'a [&'a [u8]],
+    siv: &'a [u8; SIV_LEN],
+    ciphertext: &'a [u8],
+    plaintext: &'a mut [u8],
+    expected: &'a mut [u8; SIV_LEN],
+}
+
+impl BlockSizeUser for Open<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Open<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        xor_key_stream(backend, self.siv, self.ciphertext, self.plaintext);
+        let cmac = Cmac { backend, subkeys: self.subkeys };
+        *self.expected = cmac.s2v(self.associated, self.plaintext);
+    }
+}
+
+/// CMAC (RFC 4493), and S2V made of it.
+struct Cmac<'a, B> {
+    backend: &'a B,
+    subkeys: &'a [u128; 2],
+}
+
+impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     /// The pseudo-random function of RFC 5297 section 2.4.
+    #[inline(always)]
     fn s2v(&self, associated: &[&[u8]], plaintext: &[u8]) -> [u8; SIV_LEN] {
-        let zero = self.cmac(0, &[], &[0; BLOCK_LEN]);
+        let zero = self.finish(0, &[0; BLOCK_LEN]);
         let mixed = associated.iter().fold(zero, |mixed, text| {
-            let (blocks, rest) = whole_blocks(text);
-            double(mixed) ^ self.cmac(0, blocks, rest)
+            let (blocks, last) = whole_blocks(text);
+            double(mixed) ^ self.finish(self.chain(0, blocks), last)
         });
         let tag = match plaintext.split_last_chunk::<BLOCK_LEN>() {
             Some((before, end)) => {
@@ -92,49 +165,64 @@ impl Siv {
                 tail.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
                 let (tail, _) = tail.split_at(BLOCK_LEN + rest.len());
                 let (more, last) = whole_blocks(tail);
-                self.cmac(self.chain(0, blocks), more, last)
+                self.finish(self.chain(self.chain(0, blocks), more), last)
             }
-            None => {
-                let padded = double(mixed) ^ pad(plaintext);
-                encrypt(&self.aes, padded ^ self.subkeys[0])
-            }
+            None => self.finish(double(mixed) ^ pad(plaintext), &[0; BLOCK_LEN]),
         };
         tag.to_be_bytes()
     }
 
-    /// CMAC (RFC 4493) from a state on, over whole blocks and a last one of at most 16 bytes.
-    fn cmac(&self, state: u128, blocks: &[[u8; BLOCK_LEN]], last: &[u8]) -> u128 {
+    /// The last block of a CMAC, 0 to 16 bytes.
+    #[inline(always)]
+    fn finish(&self, state: u128, last: &[u8]) -> u128 {
         let last = match last.try_into() {
             Ok(whole) => u128::from_be_bytes(whole) ^ self.subkeys[0],
             Err(_) => pad(last) ^ self.subkeys[1],
         };
-        encrypt(&self.aes, self.chain(state, blocks) ^ last)
+        encrypt(self.backend, state ^ last)
     }
 
+    /// The blocks before the last.
+    #[inline(always)]
     fn chain(&self, state: u128, blocks: &[[u8; BLOCK_LEN]]) -> u128 {
         let step = |state, block: &[u8; BLOCK_LEN]| u128::from_be_bytes(*block) ^ state;
-        blocks.iter().fold(state, |state, block| encrypt(&self.aes, step(state, block)))
+        blocks.iter().fold(state, |state, block| encrypt(self.backend, step(state, block)))
     }
+}
 
-    /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5).
-    fn xor_key_stream(&self, siv: &[u8; SIV_LEN], input: &[u8], output: &mut [u8]) {
-        const CLEAR: u128 = !((1 << 63) | (1 << 31));
-        let mut counter = u128::from_be_bytes(*siv) & CLEAR;
-        let mut stream = [Block::default(); STRIDE];
-        let chunks = input.chunks(STRIDE * BLOCK_LEN);
-        for (from, to) in chunks.zip(output.chunks_mut(STRIDE * BLOCK_LEN)) {
-            let needed = from.len().div_ceil(BLOCK_LEN);
-            let (used, _) = stream.split_at_mut(needed.min(STRIDE));
-            for block in used.iter_mut() {
-                *block = Array(counter.to_be_bytes());
-                counter = counter.wrapping_add(1);
-            }
-            self.aes.encrypt_blocks(used);
-            let key = Block::cast_slice_to_core(used).as_flattened();
-            let pairs = from.iter().zip(key);
-            to.iter_mut().zip(pairs).for_each(|(to, (from, key))| *to = from ^ key);
+/// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5), as many blocks at once as
+/// the back end takes.
+#[inline(always)]
+fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
+    backend: &B,
+    siv: &[u8; SIV_LEN],
+    input: &[u8],
+    output: &mut [u8],
+) {
+    const CLEAR: u128 = !((1 << 63) | (1 << 31));
+    let mut counter = u128::from_be_bytes(*siv) & CLEAR;
+    let mut next = || {
+        let block: Block = Array(counter.to_be_bytes());
+        counter = counter.wrapping_add(1);
+        block
+    };
+    let stride = B::ParBlocksSize::USIZE * BLOCK_LEN;
+    let mut inputs = input.chunks_exact(stride);
+    let mut outputs = output.chunks_exact_mut(stride);
+    for (from, to) in inputs.by_ref().zip(outputs.by_ref()) {
+        let mut keys = ParBlocks::<B>::default();
+        keys.iter_mut().for_each(|key| *key = next());
+        backend.encrypt_par_blocks((&mut keys).into());
+        for ((to, from), key) in to.as_chunks_mut().0.iter_mut().zip(from.as_chunks().0).zip(&keys)
+        {
+            *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
         }
-        stream.iter_mut().for_each(|block| block.0.zeroize());
+    }
+    let rest = inputs.remainder().chunks(BLOCK_LEN);
+    for (from, to) in rest.zip(outputs.into_remainder().chunks_mut(BLOCK_LEN)) {
+        let mut key = next();
+        backend.encrypt_block((&mut key).into());
+        to.iter_mut().zip(from.iter().zip(&key)).for_each(|(to, (from, key))| *to = from ^ key);
     }
 }
 
@@ -165,18 +253,21 @@ pub fn open(
     Siv::new(key).open(associated, siv, ciphertext, plaintext)
 }
 
-fn encrypt(aes: &Aes256, block: u128) -> u128 {
+#[inline(always)]
+fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) -> u128 {
     let mut block: Block = Array(block.to_be_bytes());
-    aes.encrypt_block(&mut block);
+    backend.encrypt_block((&mut block).into());
     u128::from_be_bytes(block.0)
 }
 
 /// Doubling in GF(2^128), in constant time (RFC 5297 section 2.3).
+#[inline(always)]
 fn double(value: u128) -> u128 {
     (value << 1) ^ (0x87 & (value >> 127).wrapping_neg())
 }
 
 /// `text`, shorter than a block, followed by a one bit and zeros.
+#[inline(always)]
 fn pad(text: &[u8]) -> u128 {
     let mut block = [0u8; BLOCK_LEN];
     block.iter_mut().zip(text.iter().chain(&[0x80])).for_each(|(to, from)| *to = *from);
@@ -184,6 +275,7 @@ fn pad(text: &[u8]) -> u128 {
 }
 
 /// Whole blocks, and a last one of 1 to 16 bytes; of nothing, nothing.
+#[inline(always)]
 fn whole_blocks(text: &[u8]) -> (&[[u8; BLOCK_LEN]], &[u8]) {
     let last = match text.len() % BLOCK_LEN {
         0 => BLOCK_LEN.min(text.len()),
