@@ -53,6 +53,7 @@ pub mod crypto;
 mod error;
 mod id;
 pub mod protect;
+pub mod sizes;
 pub mod wire;
 
 pub use client::storage::Storage;
@@ -69,3 +70,8 @@ pub use error::{Error, Result};
 pub use id::{ClientId, Mode, Timestamp, TopicHash, check_name, check_topic, check_topic_for_key};
 pub use wire::answer::Answer;
 pub use wire::topic::ClientTopic;
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "std", feature = "password"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -16,7 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::keys::KEY_LEN;
 use crate::error::{Error, Result};
-use crate::wire::message::SIV_LEN;
+use crate::sizes::SIV_LEN;
 
 const BLOCK_LEN: usize = 16;
 
