@@ -3,6 +3,9 @@
 //!
 //! It stands over the block cipher of the `aes` crate and not over `aes-siv`, because K||K asks for
 //! one key schedule where that crate makes three for a message. The tests compare the two.
+//!
+//! With `std` everything is inlined into the back end of the cipher, for speed; without it the code
+//! is the same and small.
 
 use aes::cipher::common::typenum::Unsigned;
 use aes::cipher::consts::U16;
@@ -108,7 +111,7 @@ impl BlockSizeUser for Seal<'_> {
 }
 
 impl BlockCipherEncClosure for Seal<'_> {
-    #[inline(always)]
+    #[cfg_attr(feature = "std", inline(always))]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let cmac = Cmac { backend, subkeys: self.subkeys };
         *self.siv = cmac.s2v(self.associated, self.plaintext);
@@ -131,7 +134,7 @@ impl BlockSizeUser for Open<'_> {
 }
 
 impl BlockCipherEncClosure for Open<'_> {
-    #[inline(always)]
+    #[cfg_attr(feature = "std", inline(always))]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         xor_key_stream(backend, self.siv, self.ciphertext, self.plaintext);
         let cmac = Cmac { backend, subkeys: self.subkeys };
@@ -147,7 +150,7 @@ struct Cmac<'a, B> {
 
 impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     /// The pseudo-random function of RFC 5297 section 2.4.
-    #[inline(always)]
+    #[cfg_attr(feature = "std", inline(always))]
     fn s2v(&self, associated: &[&[u8]], plaintext: &[u8]) -> [u8; SIV_LEN] {
         let zero = self.finish(0, &[0; BLOCK_LEN]);
         let mixed = associated.iter().fold(zero, |mixed, text| {
@@ -173,7 +176,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     }
 
     /// The last block of a CMAC, 0 to 16 bytes.
-    #[inline(always)]
+    #[cfg_attr(feature = "std", inline(always))]
     fn finish(&self, state: u128, last: &[u8]) -> u128 {
         let last = match last.try_into() {
             Ok(whole) => u128::from_be_bytes(whole) ^ self.subkeys[0],
@@ -183,7 +186,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     }
 
     /// The blocks before the last.
-    #[inline(always)]
+    #[cfg_attr(feature = "std", inline(always))]
     fn chain(&self, state: u128, blocks: &[[u8; BLOCK_LEN]]) -> u128 {
         let step = |state, block: &[u8; BLOCK_LEN]| u128::from_be_bytes(*block) ^ state;
         blocks.iter().fold(state, |state, block| encrypt(self.backend, step(state, block)))
@@ -192,7 +195,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
 
 /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5), as many blocks at once as
 /// the back end takes.
-#[inline(always)]
+#[cfg_attr(feature = "std", inline(always))]
 fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
     backend: &B,
     siv: &[u8; SIV_LEN],
@@ -207,9 +210,11 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
         block
     };
     let stride = B::ParBlocksSize::USIZE * BLOCK_LEN;
-    let mut inputs = input.chunks_exact(stride);
-    let mut outputs = output.chunks_exact_mut(stride);
-    for (from, to) in inputs.by_ref().zip(outputs.by_ref()) {
+    // Where every kilobyte counts, one block at a time: the same cipher twice is too much.
+    let parallel = if cfg!(feature = "std") { input.len() / stride * stride } else { 0 };
+    let (many, rest) = input.split_at(parallel);
+    let (to_many, to_rest) = output.split_at_mut(parallel);
+    for (from, to) in many.chunks_exact(stride).zip(to_many.chunks_exact_mut(stride)) {
         let mut keys = ParBlocks::<B>::default();
         keys.iter_mut().for_each(|key| *key = next());
         backend.encrypt_par_blocks((&mut keys).into());
@@ -218,8 +223,7 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
             *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
         }
     }
-    let rest = inputs.remainder().chunks(BLOCK_LEN);
-    for (from, to) in rest.zip(outputs.into_remainder().chunks_mut(BLOCK_LEN)) {
+    for (from, to) in rest.chunks(BLOCK_LEN).zip(to_rest.chunks_mut(BLOCK_LEN)) {
         let mut key = next();
         backend.encrypt_block((&mut key).into());
         to.iter_mut().zip(from.iter().zip(&key)).for_each(|(to, (from, key))| *to = from ^ key);
@@ -253,7 +257,7 @@ pub fn open(
     Siv::new(key).open(associated, siv, ciphertext, plaintext)
 }
 
-#[inline(always)]
+#[cfg_attr(feature = "std", inline(always))]
 fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) -> u128 {
     let mut block: Block = Array(block.to_be_bytes());
     backend.encrypt_block((&mut block).into());
@@ -261,13 +265,13 @@ fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) 
 }
 
 /// Doubling in GF(2^128), in constant time (RFC 5297 section 2.3).
-#[inline(always)]
+#[cfg_attr(feature = "std", inline(always))]
 fn double(value: u128) -> u128 {
     (value << 1) ^ (0x87 & (value >> 127).wrapping_neg())
 }
 
 /// `text`, shorter than a block, followed by a one bit and zeros.
-#[inline(always)]
+#[cfg_attr(feature = "std", inline(always))]
 fn pad(text: &[u8]) -> u128 {
     let mut block = [0u8; BLOCK_LEN];
     block.iter_mut().zip(text.iter().chain(&[0x80])).for_each(|(to, from)| *to = *from);
@@ -275,7 +279,7 @@ fn pad(text: &[u8]) -> u128 {
 }
 
 /// Whole blocks, and a last one of 1 to 16 bytes; of nothing, nothing.
-#[inline(always)]
+#[cfg_attr(feature = "std", inline(always))]
 fn whole_blocks(text: &[u8]) -> (&[[u8; BLOCK_LEN]], &[u8]) {
     let last = match text.len() % BLOCK_LEN {
         0 => BLOCK_LEN.min(text.len()),
