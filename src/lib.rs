@@ -44,6 +44,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bytes;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;

@@ -161,11 +161,11 @@ impl<S: Storage, M: Memory> Client<S, M> {
             slots += 1;
             entry.slot = slots;
             let slot = records::encode_slot(kind, 0, &Stamp::default(), &name, &entry);
-            storage.write(slots, slot.as_slice())?;
+            storage.write(slots, &slot)?;
         }
         let mark = Mark::new(Timestamp::default());
         let head = records::encode_head(&identity, &PerKind::default(), &mark);
-        storage.write(HEAD, head.as_slice())?;
+        storage.write(HEAD, &head)?;
         Self::open_with(storage, memory, settings)
     }
 

@@ -17,6 +17,7 @@ use aes::{Aes256, Block};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::bytes::Bytes;
 use crate::crypto::keys::KEY_LEN;
 use crate::error::{Error, Result};
 use crate::sizes::SIV_LEN;
@@ -163,11 +164,8 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
                 // blocks of the CMAC.
                 let (blocks, rest) = before.as_chunks();
                 let end = (u128::from_be_bytes(*end) ^ mixed).to_be_bytes();
-                let mut tail = [0u8; 2 * BLOCK_LEN];
-                let bytes = rest.iter().chain(&end);
-                tail.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                let (tail, _) = tail.split_at(BLOCK_LEN + rest.len());
-                let (more, last) = whole_blocks(tail);
+                let tail = Bytes::<{ 2 * BLOCK_LEN }>::new().with(rest).with(&end);
+                let (more, last) = whole_blocks(&tail);
                 self.finish(self.chain(self.chain(0, blocks), more), last)
             }
             None => self.finish(double(mixed) ^ pad(plaintext), &[0; BLOCK_LEN]),
@@ -273,9 +271,7 @@ fn double(value: u128) -> u128 {
 /// `text`, shorter than a block, followed by a one bit and zeros.
 #[cfg_attr(feature = "std", inline(always))]
 fn pad(text: &[u8]) -> u128 {
-    let mut block = [0u8; BLOCK_LEN];
-    block.iter_mut().zip(text.iter().chain(&[0x80])).for_each(|(to, from)| *to = *from);
-    u128::from_be_bytes(block)
+    u128::from_be_bytes(*Bytes::new().with(text).with(&[0x80]).whole())
 }
 
 /// Whole blocks, and a last one of 1 to 16 bytes; of nothing, nothing.
