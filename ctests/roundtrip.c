@@ -235,6 +235,8 @@ static void public_key(void)
     CHECK_IS(e4_unprotect(&b.client, NOW, TOPIC, TOPIC_LEN, sealed, len, opened, sizeof opened,
                           &opened_len, &info), E4_OK);
     CHECK(info.signer_status == E4_SIGNER_UNKNOWN && memcmp(info.signer, a_id, 16) == 0);
+    settings.accept_unknown_signers = 0;
+    CHECK_IS(e4_settings_set(&b.client, &settings), E4_OK);
     CHECK_IS(e4_command_set_pub_key(b_shared, NOW, a_id, a_public, command, sizeof command, &len),
              E4_OK);
     CHECK(len == 49 + E4_SK_OVERHEAD);
