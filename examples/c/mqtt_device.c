@@ -25,6 +25,7 @@
 static e4_client client = E4_CLIENT_INIT;
 static e4_key_place keys[64];
 static struct mosquitto *mqtt;
+static int control_subscription;
 static char control[E4_CONTROL_TOPIC_LEN + 1], answers[E4_ANSWER_TOPIC_LEN + 1];
 
 static void die(const char *what, const char *why)
@@ -57,16 +58,17 @@ static void on_connect(struct mosquitto *m, void *user, int code)
     (void)user;
     if (code != 0)
         die("connect", mosquitto_connack_string(code));
-    mosquitto_subscribe(m, NULL, control, 2);
+    mosquitto_subscribe(m, &control_subscription, control, 2);
 }
 
 static void on_subscribe(struct mosquitto *m, void *user, int id, int count, const int *granted)
 {
-    static int said_hello;
     uint8_t hello[E4_ANSWER_LEN];
-    (void)m, (void)user, (void)id, (void)count, (void)granted;
-    if (said_hello++)
+    (void)m, (void)user, (void)count, (void)granted;
+    if (id != control_subscription) {
+        printf("subscribed\n");
         return;
+    }
     if (e4_hello(&client, now(), hello) == E4_OK)
         send_answer(hello);
     printf("ready\n");
@@ -116,7 +118,6 @@ static void command_line(char *line)
         *text++ = '\0';
     if (topic && !text && strcmp(line, "subscribe") == 0) {
         mosquitto_subscribe(mqtt, NULL, topic, 1);
-        printf("subscribed %s\n", topic);
     } else if (text && strcmp(line, "send") == 0) {
         send_text(topic, text);
     } else {

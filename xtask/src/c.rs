@@ -283,14 +283,14 @@ fn talk(work: &Path) -> Result<(), String> {
     alice.wait_for("command 3 applied")?;
     bob.wait_for("command 3 applied")?;
     bob.say("subscribe demo")?;
-    bob.wait_for("subscribed demo")?;
+    bob.wait_for("subscribed")?;
     alice.say("send demo the valve is open")?;
     bob.wait_for("demo: the valve is open")?;
     drop(bob);
     let mut bob = Device::start(work, port, "bob")?;
     bob.wait_for("ready")?;
     bob.say("subscribe demo")?;
-    bob.wait_for("subscribed demo")?;
+    bob.wait_for("subscribed")?;
     alice.say("send demo and closed again")?;
     bob.wait_for("demo: and closed again")
 }
