@@ -300,7 +300,8 @@ pub unsafe extern "C" fn e4_open_answer(
         };
         // SAFETY: the caller's pointers, which were checked.
         let (key, answer) = unsafe {
-            info.write(about);
+            // With the padding, so that all of it is zero after an error.
+            info.write_bytes(0, 1);
             (raw::bytes(command_key, E4_KEY_LEN), raw::bytes(answer, answer_len))
         };
         let (time, answer) = protect::open_answer(&IdKey::from_slice(key)?, answer)?;

@@ -93,7 +93,7 @@ pub unsafe extern "C" fn e4_unprotect(
     raw::status(unsafe {
         out.fill(incoming_len, &reads, |out| {
             if !info.is_null() {
-                info.write(empty);
+                info.write_bytes(0, 1);
             }
             let client = raw::client_mut(client)?;
             let topic = raw::text(topic, topic_len, Error::InvalidTopic)?;
