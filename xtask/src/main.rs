@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tasks of the project: `cargo xtask help`.
 
+mod c;
 mod licences;
 mod stage;
 mod tests;
+mod vectors_c;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,8 @@ Usage: cargo xtask TASK
 
   test [STAGE...]        run every test that this machine can run, then print a table of the stages;
                          with names, run those stages alone
+  install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
+                         CMake package under DIR
   stages                 list the stages of `test`
   help                   print this
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
         ["stages"] => tests::list(),
+        ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

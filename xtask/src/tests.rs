@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use crate::licences;
 use crate::stage::{Mosquitto, Outcome, Stage, cargo, root, run, run_counting};
+use crate::{c, licences};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -13,6 +13,9 @@ const STAGES: &[Entry] = &[
     ("features", "the core builds with each set of features, no_std included", features),
     ("rust", "unit, integration and documentation tests of the workspace", rust),
     ("vectors", "answers of the two implementations in the field", vectors),
+    ("c", "ctests with each compiler, sanitizers and valgrind", c::ctests),
+    ("c-install", "programs build against the installed C library", c::install_test),
+    ("c-examples", "examples/c, two devices over Mosquitto among them", c::examples),
     ("demo", "the demo on the embedded broker", demo),
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
     ("licences", "every dependency may be used under both licences", licences::check),
