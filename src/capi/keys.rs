@@ -6,6 +6,7 @@ use core::ffi::c_char;
 
 use super::provision::E4_OK;
 use super::raw::{self, Span};
+#[cfg(any(feature = "std", feature = "password", feature = "pubkey"))]
 use super::sizes::*;
 #[cfg(any(feature = "std", feature = "password"))]
 use crate::IdKey;

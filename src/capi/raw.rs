@@ -28,7 +28,7 @@ pub struct Span {
 impl Span {
     /// `count` values from `pointer`; NULL is refused unless `count` is 0.
     pub fn many<T>(pointer: *const T, count: usize) -> Self {
-        let len = count.checked_mul(size_of::<T>()).unwrap_or(usize::MAX);
+        let len = count.saturating_mul(size_of::<T>());
         Self { start: pointer.addr(), len, align: align_of::<T>() }
     }
 

@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use crate::stage::{Mosquitto, Outcome, Stage, cargo, root, run, run_counting};
+use crate::stage::{
+    Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
+};
 use crate::{c, licences};
 
 /// A name, what it is for, and how it runs.
@@ -14,6 +16,7 @@ const STAGES: &[Entry] = &[
     ("rust", "unit, integration and documentation tests of the workspace", rust),
     ("vectors", "answers of the two implementations in the field", vectors),
     ("c", "ctests with each compiler, sanitizers and valgrind", c::ctests),
+    ("readme", "the README's example in C compiles", readme),
     ("c-install", "programs build against the installed C library", c::install_test),
     ("c-examples", "examples/c, two devices over Mosquitto among them", c::examples),
     ("demo", "the demo on the embedded broker", demo),
@@ -89,6 +92,21 @@ fn vectors() -> Stage {
     }
     let count = run_counting(&mut runner)?;
     Ok(Outcome::Passed(format!("{count} cases")))
+}
+
+/// The README's example in Rust is a documentation test.
+fn readme() -> Stage {
+    let Some(compiler) = ["cc", "gcc", "clang"].into_iter().find(|program| has(program)) else {
+        return Ok(Outcome::Skipped("no C compiler is installed".into()));
+    };
+    let text =
+        std::fs::read_to_string(root().join("README.md")).map_err(|error| error.to_string())?;
+    let example = text.split("```c\n").nth(1).and_then(|rest| rest.split("```").next());
+    let source = target().join("readme.c");
+    std::fs::write(&source, example.ok_or("no example")?).map_err(|error| error.to_string())?;
+    let options = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"];
+    run(command(compiler).args(options).arg("-Iinclude").arg(source))?;
+    Ok(Outcome::Passed(String::new()))
 }
 
 fn demo() -> Stage {
