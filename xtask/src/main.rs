@@ -3,6 +3,7 @@
 
 mod c;
 mod licences;
+mod python;
 mod stage;
 mod tests;
 mod vectors_c;
@@ -18,6 +19,7 @@ Usage: cargo xtask TASK
                          with names, run those stages alone
   install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
                          CMake package under DIR
+  python                 build the Python wheel into target/wheels and test it
   stages                 list the stages of `test`
   help                   print this
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
+        ["python"] => tests::test(&["python"]),
         ["stages"] => tests::list(),
         ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{c, licences};
+use crate::{c, licences, python};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -21,6 +21,7 @@ const STAGES: &[Entry] = &[
     ("c-examples", "examples/c, two devices over Mosquitto among them", c::examples),
     ("demo", "the demo on the embedded broker", demo),
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
+    ("python", "the wheel, and its tests in a clean environment", python::python),
     ("licences", "every dependency may be used under both licences", licences::check),
 ];
 
