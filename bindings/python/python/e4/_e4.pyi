@@ -239,7 +239,7 @@ class Opcode:
 
 @final
 class Signer:
-    __match_args__: ClassVar[tuple[str, str]]
+    __match_args__ = ("id", "verified")
     @property
     def id(self) -> ClientId: ...
     @property
@@ -249,7 +249,7 @@ class Signer:
 
 @final
 class Message:
-    __match_args__: ClassVar[tuple[str, str, str]]
+    __match_args__ = ("plaintext", "timestamp", "signer")
     @property
     def plaintext(self) -> bytes: ...
     @property
@@ -259,7 +259,7 @@ class Message:
 
 @final
 class CommandApplied:
-    __match_args__: ClassVar[tuple[str, str]]
+    __match_args__ = ("opcode", "name")
     @property
     def opcode(self) -> Opcode: ...
     @property
@@ -269,7 +269,7 @@ class CommandApplied:
 
 @final
 class Answer:
-    __match_args__: ClassVar[tuple[str, str, str, str]]
+    __match_args__ = ("timestamp", "command", "status", "digest")
     @property
     def timestamp(self) -> int: ...
     @property
