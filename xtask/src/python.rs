@@ -65,11 +65,10 @@ pub fn python() -> Stage {
     if clean.is_dir() {
         fs::remove_dir_all(&clean).map_err(|error| error.to_string())?;
     }
-    let inside = environment(python, &clean, &[])?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    run(command(&inside).args(pip).arg(&wheel))?;
+    let wheel = wheel.to_string_lossy();
+    let inside = environment(python, &clean, &[&wheel])?;
     run(command(&inside).args(["-I", "-c", "import e4; print('e4', e4.__version__)"]))?;
-    run(command(&inside).args(pip).args(TOOLS))?;
+    environment(python, &clean, TOOLS)?;
 
     // The device of the tests with a broker.
     run(cargo().args(["build", "--quiet", "-p", "e4-c2"]))?;
