@@ -3,8 +3,7 @@
 
 use core::fmt;
 
-use zeroize::Zeroize;
-
+use crate::bytes::Bytes;
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{IdKey, TopicKey};
@@ -133,8 +132,7 @@ impl Command {
 
     /// The plaintext: opcode and fields. The buffer wipes itself.
     pub fn encode(&self) -> CommandBytes {
-        let mut bytes = CommandBytes { bytes: [0; COMMAND_MAX], len: 0 };
-        bytes.push(&[self.opcode() as u8]);
+        let mut bytes = CommandBytes::new().with(&[self.opcode() as u8]);
         match self {
             Command::RemoveTopic { topic } => bytes.push(topic.as_bytes()),
             Command::ResetTopics => {}
@@ -217,29 +215,4 @@ fn sixteen(bytes: &[u8]) -> Result<[u8; 16]> {
 }
 
 /// The plaintext of a command, 1 to 65 bytes; it may hold a key and wipes itself.
-pub struct CommandBytes {
-    bytes: [u8; COMMAND_MAX],
-    len: usize,
-}
-
-impl CommandBytes {
-    fn push(&mut self, part: &[u8]) {
-        let free = self.bytes.iter_mut().skip(self.len);
-        free.zip(part).for_each(|(to, from)| *to = *from);
-        self.len += part.len();
-    }
-}
-
-impl core::ops::Deref for CommandBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl Drop for CommandBytes {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
+pub type CommandBytes = Bytes<COMMAND_MAX>;

@@ -49,6 +49,14 @@ macro_rules! errors {
                     $(Error::$name => $text,)*
                 }
             }
+
+            /// [`Error::text`], with a NUL at the end.
+            #[cfg(feature = "capi")]
+            pub(crate) const fn text_nul(self) -> &'static str {
+                match self {
+                    $(Error::$name => concat!($text, "\0"),)*
+                }
+            }
         }
     };
 }

@@ -4,13 +4,7 @@
 use core::fmt;
 
 use crate::error::{Error, Result};
-
-/// Length of a client id and of a topic hash, in bytes.
-pub const ID_LEN: usize = 16;
-/// Longest client name, in bytes of UTF-8.
-pub const NAME_MAX: usize = 255;
-/// Longest topic, in bytes of UTF-8 (the limit of MQTT).
-pub const TOPIC_MAX: usize = 65_535;
+pub use crate::sizes::{ID_LEN, NAME_MAX, TOPIC_MAX};
 
 macro_rules! sixteen_bytes {
     ($(#[$doc:meta])* $name:ident) => {

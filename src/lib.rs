@@ -44,6 +44,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bytes;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;
@@ -53,6 +54,7 @@ pub mod crypto;
 mod error;
 mod id;
 pub mod protect;
+pub mod sizes;
 pub mod wire;
 
 pub use client::storage::Storage;
@@ -69,3 +71,8 @@ pub use error::{Error, Result};
 pub use id::{ClientId, Mode, Timestamp, TopicHash, check_name, check_topic, check_topic_for_key};
 pub use wire::answer::Answer;
 pub use wire::topic::ClientTopic;
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "std", feature = "password"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 
 use core::ops::Deref;
 
+use crate::bytes::Bytes;
 use crate::command::{COMMAND_MAX, Command};
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
@@ -131,17 +132,17 @@ pub fn protect_command(
     command: &Command,
 ) -> Result<ProtectedCommand> {
     let plaintext = command.encode();
-    let mut bytes = [0; COMMAND_MAX + SK_OVERHEAD];
-    seal(key.command_key(), now, &plaintext, &mut bytes)?;
-    Ok(ProtectedCommand { bytes, len: plaintext.len() + SK_OVERHEAD })
+    let mut bytes = Bytes::new();
+    seal(key.command_key(), now, &plaintext, bytes.room(plaintext.len() + SK_OVERHEAD))?;
+    Ok(ProtectedCommand(bytes))
 }
 
 /// A protected command, 25 to 89 bytes, to be published on the control topic, not retained.
 #[derive(Clone)]
-pub struct ProtectedCommand {
-    bytes: [u8; COMMAND_MAX + SK_OVERHEAD],
-    len: usize,
-}
+pub struct ProtectedCommand(Bytes<PROTECTED_COMMAND_MAX>);
+
+/// Length of the longest protected command.
+pub const PROTECTED_COMMAND_MAX: usize = COMMAND_MAX + SK_OVERHEAD;
 
 impl ProtectedCommand {
     /// The SIV, by which an answer names the command.
@@ -154,7 +155,7 @@ impl Deref for ProtectedCommand {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        &self.0
     }
 }
 

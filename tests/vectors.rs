@@ -124,12 +124,28 @@ fn turn(value: &mut Value) -> usize {
 
 #[test]
 fn a_flipped_digit_in_an_expected_output_fails_the_case() {
-    let mut kinds = 0;
+    let (mut kinds, mut missed) = (0, Vec::new());
     for path in files(&root().join("vectors/peers")) {
         let file = read(&path);
         let kind = file["kind"].as_str().unwrap().to_string();
         let (mut flipped, mut seen) = (0, 0);
         for case in file["cases"].as_array().unwrap().iter().take(40) {
+            // What a peer gives where the protocol refuses (a state, a plaintext, a message for
+            // the control topic) is not asked for.
+            let untouched = run(&json!({ "kind": kind, "cases": [case] }));
+            let taken = |reason: &str| {
+                reason.ends_with("the peer takes it") || reason.contains("libe4 takes")
+            };
+            if case["in"]["op"] == "protect"
+                || untouched.rules.keys().any(|(_, reason)| taken(reason))
+            {
+                continue;
+            }
+            // Nor what the peers make of a key that the protocol refuses (section 4).
+            let key = case["in"]["ed_public"].as_str().map(|key| hex::decode(key).unwrap());
+            if key.is_some_and(|key| e4::PublicKey::from_slice(&key).is_err()) {
+                continue;
+            }
             let mut case = case.clone();
             let answers = if case.get("out").is_some() { "out" } else { "steps" };
             // A signature that no peer takes is no expectation: any other wrong one is as good.
@@ -141,8 +157,11 @@ fn a_flipped_digit_in_an_expected_output_fails_the_case() {
             seen += run(&json!({ "kind": kind, "cases": [case] })).failed;
         }
         kinds += usize::from(flipped > 0);
-        assert_eq!(seen, flipped, "{kind}: the runner did not see every flipped digit");
+        if seen != flipped {
+            missed.push(format!("{kind}: {seen} of {flipped} flipped digits seen"));
+        }
     }
+    assert!(missed.is_empty(), "{missed:?}");
     assert!(kinds > 12, "only {kinds} kinds had something to flip");
 }
 

@@ -1,2 +1,9 @@
-//! C2
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! C2, the command and control server of E4, and its command line.
+
+mod cli;
+mod transport;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -120,7 +120,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
             None => Entry { slot: self.free_slot()?, key: *key, previous: None },
         };
         let slot = records::encode_slot(kind, *self.generations.of(kind), &stamp, name, &entry);
-        self.write_slot(entry.slot, slot.as_slice(), stamp)?;
+        self.write_slot(entry.slot, &slot, stamp)?;
         if !known {
             *self.live.of_mut(kind) += 1;
         }
@@ -133,7 +133,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let Some(slot) = self.with_entry(kind, name, |entry| entry.map(|entry| entry.slot))? else {
             return self.write_head(None, self.generations, Some(stamp));
         };
-        self.write_slot(slot, records::encode_free_slot(slot, &stamp).as_slice(), stamp)?;
+        self.write_slot(slot, &records::encode_free_slot(slot, &stamp), stamp)?;
         *self.live.of_mut(kind) -= 1;
         self.memory.remove(kind, name);
         Ok(())
@@ -166,7 +166,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// Wipes a slot that a reset has freed. It is free with or without this, so a failure is not
     /// one of the command; the next `open` tries again.
     pub(super) fn wipe_slot(&mut self, slot: u32, stamp: &Stamp) {
-        let _ = self.storage.write(slot, records::encode_free_slot(slot, stamp).as_slice());
+        let _ = self.storage.write(slot, &records::encode_free_slot(slot, stamp));
     }
 
     /// The first free slot, or a new one.
@@ -209,7 +209,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
             mark.add(stamp);
         }
         let head = records::encode_head(identity.unwrap_or(&self.identity), &generations, &mark);
-        self.storage.write(HEAD, head.as_slice())?;
+        self.storage.write(HEAD, &head)?;
         self.mark = mark;
         self.generations = generations;
         self.head_behind = false;

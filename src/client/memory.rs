@@ -137,6 +137,14 @@ impl<'a> SliceMemory<'a> {
     }
 }
 
+impl Drop for SliceMemory<'_> {
+    /// Empties the places, which wipes their keys.
+    fn drop(&mut self) {
+        self.keys.iter_mut().for_each(|place| place.0 = None);
+        self.seen.iter_mut().for_each(|place| place.0 = None);
+    }
+}
+
 impl Memory for SliceMemory<'_> {
     fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry> {
         self.entries(kind).find(|(of, _)| *of == name).map(|(_, entry)| entry)

@@ -161,11 +161,11 @@ impl<S: Storage, M: Memory> Client<S, M> {
             slots += 1;
             entry.slot = slots;
             let slot = records::encode_slot(kind, 0, &Stamp::default(), &name, &entry);
-            storage.write(slots, slot.as_slice())?;
+            storage.write(slots, &slot)?;
         }
         let mark = Mark::new(Timestamp::default());
         let head = records::encode_head(&identity, &PerKind::default(), &mark);
-        storage.write(HEAD, head.as_slice())?;
+        storage.write(HEAD, &head)?;
         Self::open_with(storage, memory, settings)
     }
 
@@ -514,7 +514,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         self.check_time(message.sealed.time(), now)?;
         let verified =
             self.with_entry(Kind::Peer, message.signer.as_bytes(), |peer| match peer {
-                Some(peer) => crate::crypto::sign::PublicKey::from_slice(&peer.key)?
+                Some(peer) => crate::crypto::sign::PublicKey::from_stored(&peer.key)?
                     .verify(message.signed, message.signature)
                     .map(|()| true),
                 None if self.settings.accept_unknown_signers => Ok(false),

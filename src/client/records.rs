@@ -11,10 +11,11 @@
 //! 1 topic key, 2 public key. A slot of an earlier generation than the head's is free: that
 //! is how ResetTopics forgets everything in one write.
 
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::identity::{Identity, Keys};
 use super::mark::{MARK_SIVS, Mark};
+use crate::bytes::Bytes;
 use crate::crypto::hash::short_hash;
 use crate::crypto::keys::{IdKey, KEY_LEN};
 use crate::error::{Error, Result};
@@ -104,31 +105,10 @@ pub struct Head {
     pub mark: Mark,
 }
 
-/// A record under construction, wiped when dropped.
-pub struct Record<const N: usize> {
-    bytes: Zeroizing<[u8; N]>,
-    len: usize,
-}
-
-impl<const N: usize> Record<N> {
-    fn new() -> Self {
-        Self { bytes: Zeroizing::new([0; N]), len: 0 }
-    }
-
-    fn push(mut self, part: &[u8]) -> Self {
-        self.bytes.iter_mut().skip(self.len).zip(part).for_each(|(to, from)| *to = *from);
-        self.len += part.len();
-        self
-    }
-
-    fn finish(self, record: u32) -> Self {
-        let check: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), self.as_slice()]);
-        self.push(&check)
-    }
-
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
+/// Adds the check.
+fn finish<const N: usize>(record: u32, body: Bytes<N>) -> Bytes<N> {
+    let check: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), &body]);
+    body.with(&check)
 }
 
 /// The fields of a record, one after the other.
@@ -168,22 +148,22 @@ pub fn encode_head(
     identity: &Identity,
     generations: &PerKind<u32>,
     mark: &Mark,
-) -> Record<HEAD_MAX> {
-    let head = Record::new()
-        .push(MAGIC)
-        .push(&[identity.mode() as u8])
-        .push(identity.id().as_bytes())
-        .push(&generations.topics.to_le_bytes())
-        .push(&generations.peers.to_le_bytes())
-        .push(&mark.time().to_bytes())
-        .push(&[u8::try_from(mark.sivs().len()).unwrap_or(u8::MAX)]);
-    let head = mark.sivs().iter().fold(head, |head, siv| head.push(siv));
+) -> Bytes<HEAD_MAX> {
+    let head = Bytes::new()
+        .with(MAGIC)
+        .with(&[identity.mode() as u8])
+        .with(identity.id().as_bytes())
+        .with(&generations.topics.to_le_bytes())
+        .with(&generations.peers.to_le_bytes())
+        .with(&mark.time().to_bytes())
+        .with(&[u8::try_from(mark.sivs().len()).unwrap_or(u8::MAX)]);
+    let head = mark.sivs().iter().fold(head, |head, siv| head.with(siv));
     let head = match identity.keys() {
-        Keys::Symmetric(key) => head.push(key.expose()),
+        Keys::Symmetric(key) => head.with(key.expose()),
         #[cfg(feature = "pubkey")]
-        Keys::KeyPair { signing, c2, .. } => head.push(&*signing.expose()).push(c2.as_bytes()),
+        Keys::KeyPair { signing, c2, .. } => head.with(&*signing.expose()).with(c2.as_bytes()),
     };
-    head.finish(HEAD)
+    finish(HEAD, head)
 }
 
 /// Reads a head.
@@ -237,33 +217,33 @@ pub fn encode_slot(
     stamp: &Stamp,
     name: &[u8; ID_LEN],
     entry: &Entry,
-) -> Record<SLOT_LEN> {
+) -> Bytes<SLOT_LEN> {
     let (flag, previous, replaced_at) = match &entry.previous {
         Some(previous) => (1, &previous.key, previous.replaced_at),
         None => (0, &[0; KEY_LEN], Timestamp::default()),
     };
-    Record::new()
-        .push(&[kind as u8])
-        .push(&generation.to_le_bytes())
-        .push(&stamp.time.to_bytes())
-        .push(&stamp.siv)
-        .push(name)
-        .push(&entry.key)
-        .push(&[flag])
-        .push(previous)
-        .push(&replaced_at.to_bytes())
-        .finish(entry.slot)
+    let slot = Bytes::new()
+        .with(&[kind as u8])
+        .with(&generation.to_le_bytes())
+        .with(&stamp.time.to_bytes())
+        .with(&stamp.siv)
+        .with(name)
+        .with(&entry.key)
+        .with(&[flag])
+        .with(previous)
+        .with(&replaced_at.to_bytes());
+    finish(entry.slot, slot)
 }
 
 /// Writes a free slot, which still says which command freed it.
-pub fn encode_free_slot(slot: u32, stamp: &Stamp) -> Record<SLOT_LEN> {
-    Record::new()
-        .push(&[0])
-        .push(&[0; 4])
-        .push(&stamp.time.to_bytes())
-        .push(&stamp.siv)
-        .push(&[0; ID_LEN + 2 * KEY_LEN + 1 + 8])
-        .finish(slot)
+pub fn encode_free_slot(slot: u32, stamp: &Stamp) -> Bytes<SLOT_LEN> {
+    let free = Bytes::new()
+        .with(&[0])
+        .with(&[0; 4])
+        .with(&stamp.time.to_bytes())
+        .with(&stamp.siv)
+        .with(&[0; ID_LEN + 2 * KEY_LEN + 1 + 8]);
+    finish(slot, free)
 }
 
 /// Reads a slot.

@@ -62,8 +62,7 @@ impl Sha3 {
 
     /// The first `N` bytes; `N` is at most 32.
     pub fn finish<const N: usize>(self) -> [u8; N] {
-        let mut short = [0u8; N];
-        short.iter_mut().zip(self.0.finalize()).for_each(|(to, from)| *to = from);
-        short
+        let whole: [u8; 32] = self.0.finalize().into();
+        whole.first_chunk().copied().unwrap_or([0; N])
     }
 }

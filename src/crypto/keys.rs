@@ -7,9 +7,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
-
-/// Length of a symmetric key, an Ed25519 public key and an X25519 key, in bytes.
-pub const KEY_LEN: usize = 32;
+pub use crate::sizes::KEY_LEN;
 
 /// Fills a buffer from the operating system.
 #[cfg(feature = "std")]

@@ -15,9 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::keys::{IdKey, KEY_LEN};
 use crate::error::{Error, Result};
-
-/// Shortest password, in bytes.
-pub const PASSWORD_MIN: usize = 16;
+pub use crate::sizes::PASSWORD_MIN;
 
 /// The SK id key of a password: 64 MiB of memory and some tens of milliseconds.
 ///

@@ -8,10 +8,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::keys::{KEY_LEN, is_zero};
 use crate::error::{Error, Result};
-use crate::wire::message::SIGNATURE_LEN;
-
-/// Length of an Ed25519 private key on the wire and on disk: seed (32), then public key (32).
-pub const PRIVATE_KEY_LEN: usize = 64;
+pub use crate::sizes::PRIVATE_KEY_LEN;
+use crate::sizes::SIGNATURE_LEN;
 
 /// The Ed25519 public key of a client: 32 bytes, canonical, on the curve, not of small order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +30,11 @@ impl PublicKey {
             return Err(Error::InvalidKey);
         }
         Ok(Self(key))
+    }
+
+    /// From bytes that were checked before they were stored; spares the checks beyond decoding.
+    pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| Error::InvalidKey)
     }
 
     /// The 32 bytes.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a client tells C2 after a command (PROTOCOL sections 8 and 11).
 
+use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::wire::message::{SIV_LEN, SK_OVERHEAD};
 
@@ -40,10 +41,8 @@ impl Answer {
             Err(error) => error.number().to_le_bytes()[0],
         };
         let siv = self.command.unwrap_or([0; SIV_LEN]);
-        let parts = [VERSION].into_iter().chain(siv).chain([status]).chain(self.digest.0);
-        let mut plain = [0u8; ANSWER_PLAIN_LEN];
-        plain.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        plain
+        let plain = Bytes::new().with(&[VERSION]).with(&siv).with(&[status]).with(&self.digest.0);
+        *plain.whole()
     }
 
     /// Reads the plaintext of an answer.

@@ -3,13 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
+pub use crate::sizes::{SIGNATURE_LEN, SIV_LEN, TIMESTAMP_LEN};
 
-/// Length of a timestamp on the wire.
-pub const TIMESTAMP_LEN: usize = 8;
-/// Length of the synthetic IV, which is tag and IV in one.
-pub const SIV_LEN: usize = 16;
-/// Length of an Ed25519 signature.
-pub const SIGNATURE_LEN: usize = 64;
 /// What SK protection, and every command, adds to its plaintext.
 pub const SK_OVERHEAD: usize = TIMESTAMP_LEN + SIV_LEN;
 /// What PK protection adds to its plaintext.

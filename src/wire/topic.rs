@@ -4,6 +4,7 @@
 use core::fmt;
 use core::ops::Deref;
 
+use crate::bytes::Bytes;
 use crate::id::{ClientId, ID_LEN};
 
 /// Length of a control topic: `e4/` and 32 hexadecimal digits.
@@ -13,11 +14,8 @@ pub const ANSWER_TOPIC_LEN: usize = CONTROL_TOPIC_LEN + 4;
 
 /// A short topic without a heap: the control topic (35 characters) or the answer topic (39) of a
 /// client. It reads as a `&str`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ClientTopic {
-    text: [u8; ANSWER_TOPIC_LEN],
-    len: usize,
-}
+#[derive(Clone)]
+pub struct ClientTopic(Bytes<ANSWER_TOPIC_LEN>);
 
 impl ClientTopic {
     /// Where C2 publishes the commands for a client (PROTOCOL section 1).
@@ -32,18 +30,16 @@ impl ClientTopic {
 
     fn write(id: ClientId, suffix: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits = id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let digits = digits.filter_map(|digit| DIGITS.get(usize::from(digit)));
-        let mut text = [0u8; ANSWER_TOPIC_LEN];
-        for (to, from) in text.iter_mut().zip(b"e4/".iter().chain(digits).chain(suffix)) {
-            *to = *from;
+        let mut text = Bytes::new().with(b"e4/");
+        for digit in id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+            text.push(DIGITS.get(usize::from(digit)..=usize::from(digit)).unwrap_or_default());
         }
-        Self { text, len: CONTROL_TOPIC_LEN + suffix.len() }
+        Self(text.with(suffix))
     }
 
     /// The topic as text.
     pub fn as_str(&self) -> &str {
-        self.text.get(..self.len).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
+        core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// The client whose answer topic this is, if it is one.

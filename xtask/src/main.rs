@@ -1,8 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tasks of the project: `cargo xtask help`.
 
+mod c;
+mod licences;
 mod stage;
+mod tests;
+mod vectors_c;
 
-fn main() {
-    let _ = (stage::root(), stage::target());
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Tasks of the project
+
+Usage: cargo xtask TASK
+
+  test [STAGE...]        run every test that this machine can run, then print a table of the stages;
+                         with names, run those stages alone
+  install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
+                         CMake package under DIR
+  stages                 list the stages of `test`
+  help                   print this
+
+Environment:
+  E4_REQUIRE=all         a stage that is skipped counts as failed
+
+Examples:
+  cargo xtask test
+  cargo xtask test rust vectors
+  E4_REQUIRE=all cargo xtask test
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test", names @ ..] => tests::test(names),
+        ["stages"] => tests::list(),
+        ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("error: no such task: {}\nhint: cargo xtask help", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -28,8 +28,8 @@ fn error_text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
 
 /// Compares with every one of some fields that is there.
 fn same_as_all(value: &Value, names: &[&str], got: &[u8]) -> Check {
-    let present = names.iter().filter(|name| optional(value, name).is_some());
-    present.map(|name| same_as(value, name, got)).collect()
+    let mut present = names.iter().filter(|name| optional(value, name).is_some());
+    present.try_for_each(|name| same_as(value, name, got))
 }
 
 /// The id of a name, refused where section 1 refuses the name.
@@ -244,6 +244,7 @@ pub fn commands_plain(case: &Case<'_>) -> Rules {
         }
         // Section 4: such a key is refused; e4go builds the command.
         Err(Error::InvalidKey) if has_unusable_key(&plain) => {
+            same("command", &plain, &by_hand(text(case.value, "command")?, input)?)?;
             if let Ok(command) = Command::decode(&plain) {
                 return Err(format!("read {command:?} with a key that section 4 refuses"));
             }
@@ -251,6 +252,18 @@ pub fn commands_plain(case: &Case<'_>) -> Rules {
         Err(error) => return Err(format!("e4go builds it, got {}", error.name())),
     }
     Ok(Vec::new())
+}
+
+/// The plaintext of a command that sets a key, whatever the key.
+fn by_hand(name: &str, input: &Value) -> Check<Vec<u8>> {
+    let hashed = |name: &str| text_bytes(input, name).map(|text| model::short(&text));
+    Ok(match name {
+        "set_id_key" => [vec![2], bytes(input, "key")?].concat(),
+        "set_topic_key" => [&[3][..], &bytes(input, "key")?, &hashed("topic")?].concat(),
+        "set_pub_key" => [&[6][..], &bytes(input, "ed_pub")?, &hashed("name")?].concat(),
+        "set_c2_key" => [vec![7], bytes(input, "c2_pub")?].concat(),
+        other => return Err(format!("{other} sets no key")),
+    })
 }
 
 fn has_unusable_key(plain: &[u8]) -> bool {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `e4 …`
+
+mod demo;
+mod device;
+mod failure;
+mod keygen;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+
+/// End-to-end encryption and key management for IoT messages
+#[derive(Parser)]
+#[command(
+    name = "e4",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  e4 demo
+  e4 keygen --type symmetric --out pump-1.key
+  e4 device --name pump-1 --key pump-1.key --broker 127.0.0.1:1883
+
+`e4 help COMMAND` has examples for each command."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Watch two devices talk in secret through a broker, and a third one fail to listen
+    Demo(demo::Arguments),
+    /// Make a random key or key pair in files
+    Keygen(keygen::Arguments),
+    /// Be a device: send, receive, take commands
+    Device(Box<device::Arguments>),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  e4 completions bash > /etc/bash_completion.d/e4")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line: exit code 0 on success, 1 on failure, 2 on wrong usage.
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Keygen(arguments) => keygen::run(&arguments),
+        Task::Device(arguments) => device::run(&arguments),
+        Task::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads `HOST:PORT`.
+fn host_port(text: &str) -> Result<(String, u16), Failure> {
+    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match parts {
+        Some((host, port)) if !host.is_empty() => {
+            Ok((host.trim_matches(['[', ']']).to_string(), port))
+        }
+        _ => {
+            Err(Failure::new(format!("'{text}' is not HOST:PORT"))
+                .hint("for example 127.0.0.1:1883"))
+        }
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! From pointers to values: the checks that every call makes, in one place.
+
+use core::mem::MaybeUninit;
+
+use zeroize::Zeroize;
+
+use super::sizes::E4_CLIENT_WORDS;
+use super::storage::Callbacks;
+use super::types::{e4_client, e4_key_place, e4_seen_place};
+use crate::client::Client;
+use crate::client::memory::{KeyPlace, SeenPlace, SliceMemory};
+use crate::error::{Error, Result};
+
+/// The number for C.
+pub fn status(result: Result<i32>) -> i32 {
+    result.unwrap_or_else(Error::number)
+}
+
+/// Memory that a call reads or writes: its address and length.
+#[derive(Clone, Copy)]
+pub struct Span {
+    start: usize,
+    len: usize,
+    align: usize,
+}
+
+impl Span {
+    /// `count` values from `pointer`; NULL is refused unless `count` is 0.
+    pub fn many<T>(pointer: *const T, count: usize) -> Self {
+        let len = count.saturating_mul(size_of::<T>());
+        Self { start: pointer.addr(), len, align: align_of::<T>() }
+    }
+
+    /// One value.
+    pub fn one<T>(pointer: *const T) -> Self {
+        Self::many(pointer, 1)
+    }
+
+    fn is_sound(self) -> bool {
+        let end = self.start.checked_add(self.len);
+        let exists = self.start != 0 && self.len <= isize::MAX.unsigned_abs() && end.is_some();
+        self.len == 0 || exists && self.start.is_multiple_of(self.align)
+    }
+
+    fn is_apart(self, other: Self) -> bool {
+        self.len == 0
+            || other.len == 0
+            || self.start.saturating_add(self.len) <= other.start
+            || other.start.saturating_add(other.len) <= self.start
+    }
+}
+
+/// Refuses NULL, memory that wraps around, and overlaps of what is written with anything else.
+///
+/// # Errors
+/// [`Error::InvalidParameter`].
+pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
+    let sound = writes.iter().chain(reads).all(|span| span.is_sound());
+    let apart = writes.iter().enumerate().all(|(number, span)| {
+        let others = writes.iter().skip(number + 1).chain(reads);
+        others.into_iter().all(|other| span.is_apart(*other))
+    });
+    if sound && apart { Ok(()) } else { Err(Error::InvalidParameter) }
+}
+
+/// Bytes that are read; empty where the pointer is NULL.
+///
+/// # Safety
+/// `len` bytes at `pointer` stay readable and unchanged for `'a`, unless one of them is 0; they
+/// were checked.
+pub unsafe fn bytes<'a>(pointer: *const u8, len: usize) -> &'a [u8] {
+    if pointer.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: not NULL, and readable by the contract above.
+    unsafe { core::slice::from_raw_parts(pointer, len) }
+}
+
+/// Text that is read.
+///
+/// # Errors
+/// `otherwise` if it is not UTF-8.
+///
+/// # Safety
+/// That of [`bytes`].
+pub unsafe fn text<'a>(
+    pointer: *const core::ffi::c_char,
+    len: usize,
+    otherwise: Error,
+) -> Result<&'a str> {
+    // SAFETY: the contract of this function is that of `bytes`.
+    let bytes = unsafe { bytes(pointer.cast(), len) };
+    core::str::from_utf8(bytes).map_err(|_| otherwise)
+}
+
+/// An output of a fixed length: zero, then what `make` writes, and zero again if that fails.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] where `reads` or `out` are refused; those of `make`.
+///
+/// # Safety
+/// `out` is writable, unless it is refused.
+pub unsafe fn fixed<const N: usize>(
+    out: *mut u8,
+    reads: &[Span],
+    make: impl FnOnce(&mut [u8; N]) -> Result<i32>,
+) -> Result<i32> {
+    check(&[Span::many(out, N)], reads)?;
+    // SAFETY: N bytes at `out` are not NULL and writable by the contract above, and nothing that
+    // is read in `make` overlaps them.
+    let out = unsafe {
+        out.write_bytes(0, N);
+        &mut *out.cast::<[u8; N]>()
+    };
+    let made = make(out);
+    if made.is_err() {
+        out.zeroize();
+    }
+    made
+}
+
+/// An output with a capacity.
+#[derive(Clone, Copy)]
+pub struct Output {
+    out: *mut u8,
+    capacity: usize,
+    len: *mut usize,
+    also: Span,
+}
+
+impl Output {
+    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Self {
+        Self { out, capacity, len, also: Span::many::<u8>(core::ptr::null(), 0) }
+    }
+
+    /// Something else that the call writes.
+    pub fn and(self, also: Span) -> Self {
+        Self { also, ..self }
+    }
+
+    /// Sets the length to 0, runs `make` on up to `need` zero bytes of the output, and sets the
+    /// length that it returns beside its status; wipes the output if it fails.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] where `reads` or the output are refused; those of `make`.
+    ///
+    /// # Safety
+    /// The output is writable, unless it is refused.
+    pub unsafe fn fill(
+        self,
+        need: usize,
+        reads: &[Span],
+        make: impl FnOnce(&mut [u8]) -> Result<(usize, i32)>,
+    ) -> Result<i32> {
+        let writes = [Span::one(self.len), Span::many(self.out, self.capacity), self.also];
+        if check(&[Span::one(self.len)], &[]).is_ok() {
+            // SAFETY: the length is not NULL, aligned, and writable by the contract above.
+            unsafe { self.len.write(0) };
+        }
+        check(&writes, reads)?;
+        let capacity = self.capacity.min(need);
+        let out: &mut [u8] = if capacity == 0 {
+            &mut []
+        } else {
+            // SAFETY: at most `capacity` bytes, not NULL, writable by the contract above, and
+            // nothing that is read in `make` overlaps them.
+            unsafe {
+                self.out.write_bytes(0, capacity);
+                core::slice::from_raw_parts_mut(self.out, capacity)
+            }
+        };
+        let made = make(out);
+        match made {
+            Ok((len, status)) => {
+                // SAFETY: as above.
+                unsafe { self.len.write(len) };
+                Ok(status)
+            }
+            Err(error) => {
+                out.zeroize();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The client behind an `e4_client`.
+pub type Inner = Client<Callbacks, SliceMemory<'static>>;
+
+/// What an `e4_client` holds.
+#[repr(C)]
+struct State {
+    /// [`MAGIC`] and the address of this struct if it is open, so that a copy is not.
+    magic: u64,
+    inner: MaybeUninit<Inner>,
+}
+
+const MAGIC: u64 = 0x6534_c11e_47a5_0be7;
+
+const _: () = {
+    assert!(size_of::<State>() <= E4_CLIENT_WORDS * 8, "E4_CLIENT_WORDS is too small");
+    assert!(align_of::<State>() <= align_of::<e4_client>());
+    assert!(size_of::<KeyPlace>() <= size_of::<e4_key_place>(), "E4_KEY_PLACE_WORDS is too small");
+    assert!(align_of::<KeyPlace>() <= align_of::<e4_key_place>());
+    assert!(size_of::<SeenPlace>() <= size_of::<e4_seen_place>());
+    assert!(align_of::<SeenPlace>() <= align_of::<e4_seen_place>());
+};
+
+fn magic_of(client: *const e4_client) -> u64 {
+    // The cast widens: no pointer has more than 64 bits.
+    MAGIC ^ client.addr() as u64
+}
+
+/// Whether a client is open.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for a pointer that is refused.
+///
+/// # Safety
+/// `client` is readable, unless it is refused.
+pub unsafe fn is_open(client: *const e4_client) -> Result<bool> {
+    check(&[], &[Span::one(client)])?;
+    // SAFETY: not NULL, aligned, and readable by the contract above; the magic comes first.
+    Ok(unsafe { client.cast::<u64>().read() } == magic_of(client))
+}
+
+/// An open client to look at.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] if it is not open.
+///
+/// # Safety
+/// `client` is readable, unless it is refused, and nobody changes it for `'a`.
+pub unsafe fn client<'a>(client: *const e4_client) -> Result<&'a Inner> {
+    // SAFETY: the contract above. Behind the magic of this address stands a client that `put`
+    // wrote and `close` has not taken.
+    unsafe {
+        if !is_open(client)? {
+            return Err(Error::InvalidParameter);
+        }
+        Ok((*client.cast::<State>()).inner.assume_init_ref())
+    }
+}
+
+/// An open client to change.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] if it is not open.
+///
+/// # Safety
+/// `client` is writable, unless it is refused, and nobody else uses it for `'a`.
+pub unsafe fn client_mut<'a>(client: *mut e4_client) -> Result<&'a mut Inner> {
+    // SAFETY: as in `client`.
+    unsafe {
+        if !is_open(client)? {
+            return Err(Error::InvalidParameter);
+        }
+        Ok((*client.cast::<State>()).inner.assume_init_mut())
+    }
+}
+
+/// Makes an `e4_client` of a client.
+///
+/// # Safety
+/// `to` was checked, is writable and not open.
+pub unsafe fn put(to: *mut e4_client, inner: Inner) {
+    // SAFETY: the contract above; the struct is large enough by the assertion above.
+    unsafe {
+        (*to.cast::<State>()).inner.write(inner);
+        to.cast::<u64>().write(magic_of(to));
+    }
+}
+
+/// Drops the client, which wipes its keys and its table, and wipes the struct.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] if it is not open.
+///
+/// # Safety
+/// That of [`client_mut`]; nobody uses the client afterwards.
+pub unsafe fn close(client: *mut e4_client) -> Result<()> {
+    // SAFETY: as in `client`; the magic goes with the wipe, so this happens once.
+    unsafe {
+        core::ptr::drop_in_place(client_mut(client)?);
+        (*client).opaque.zeroize();
+    }
+    Ok(())
+}
+
+/// Empty places over memory of the caller, as many as it has room for.
+///
+/// # Safety
+/// `count` values at `from` were checked; they are E4's for as long as the result lives.
+pub unsafe fn places<T, C>(from: *mut C, count: usize, empty: impl Fn() -> T) -> &'static mut [T] {
+    if from.is_null() || count == 0 {
+        return &mut [];
+    }
+    let fit = count * size_of::<C>() / size_of::<T>();
+    // SAFETY: the contract above. What a client left there goes first, since an empty place need
+    // not overwrite all of it.
+    unsafe {
+        core::slice::from_raw_parts_mut(from.cast::<u8>(), count * size_of::<C>()).zeroize();
+        let first = from.cast::<T>();
+        (0..fit).for_each(|number| first.add(number).write(empty()));
+        core::slice::from_raw_parts_mut(first, fit)
+    }
+}
