@@ -193,6 +193,17 @@ impl Command {
     }
 }
 
+/// Whether a client of this mode takes a plaintext of this opcode and length. It is asked before
+/// the keys are looked at, so that a command of the other mode is [`Error::InvalidCommand`]
+/// whatever key it brings.
+pub(crate) fn is_for_mode(bytes: &[u8], mode: Mode) -> bool {
+    match (bytes.first(), bytes.len()) {
+        (Some(2), 33) => mode == Mode::Symmetric,
+        (Some(2 | 4..=7), _) => mode == Mode::PublicKey,
+        _ => true,
+    }
+}
+
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.opcode(), f)

@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Stamp};
 use super::storage::Storage;
 use super::{Client, Mark};
-use crate::command::{Command, Opcode};
+use crate::command::{Command, Opcode, is_for_mode};
 use crate::crypto::keys::KEY_LEN;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
@@ -40,7 +40,13 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return Err(Error::Replayed);
         }
         let plaintext = protect::open(self.identity.command_key(), &sealed, out)?;
-        let command = self.mark.check(&stamp).map(|()| Command::decode(plaintext));
+        let mode = self.mode();
+        let command = self.mark.check(&stamp).map(|()| {
+            if !is_for_mode(plaintext, mode) {
+                return Err(Error::InvalidCommand);
+            }
+            Command::decode(plaintext)
+        });
         plaintext.zeroize();
         let applied = command?.and_then(|command| {
             let opcode = command.opcode();

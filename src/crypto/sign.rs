@@ -73,9 +73,12 @@ impl SigningKey {
     /// From the 64 bytes on the wire and on disk: seed, then public key.
     ///
     /// # Errors
-    /// [`Error::InvalidKey`] for another length, all zero, or halves that do not match.
+    /// [`Error::InvalidKey`] for another length, a seed of all zero, or halves that do not match.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; PRIVATE_KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
+        if bytes.first_chunk::<KEY_LEN>().is_none_or(|seed| is_zero(seed)) {
+            return Err(Error::InvalidKey);
+        }
         let key = ed25519_dalek::SigningKey::from_keypair_bytes(bytes);
         Ok(Self(key.map_err(|_| Error::InvalidKey)?))
     }
