@@ -261,7 +261,7 @@ fn a_state_file_survives_is_locked_and_private() {
 }
 
 #[test]
-fn a_damaged_or_cut_state_file_is_an_error_and_never_a_panic() {
+fn a_damaged_or_cut_state_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
     let digest = in_file(&path);
@@ -271,19 +271,12 @@ fn a_damaged_or_cut_state_file_is_an_error_and_never_a_panic() {
         FileStorage::open(&path).ok().map(Client::open)
     };
     for length in 0..whole.len() {
-        match open(&whole[..length]) {
-            None | Some(Err(_)) => {}
-            // The file may end between two records; then fewer keys are there, and no other.
-            Some(Ok(client)) => assert!(client.topic_count() + client.peer_count() < 2),
-        }
+        assert!(open(&whole[..length]).is_none(), "length {length}");
     }
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x41;
-        match open(&damaged) {
-            None | Some(Err(_)) => {}
-            Some(Ok(client)) => assert_ne!(client.digest().unwrap().0, digest, "byte {at}"),
-        }
+        assert!(open(&damaged).is_none(), "byte {at}");
     }
     let restored = open(&whole).unwrap().unwrap();
     assert_eq!(restored.digest().unwrap().0, digest);
