@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::storage::{MemoryStorage, Storage};
+use crate::crypto::hash::short_hash;
 use crate::error::{Error, Result};
 
 /// Eight bytes at the start of a state file: its kind and version.
 const MAGIC: &[u8; 8] = b"e4state\x01";
+const CHECK_LEN: usize = 8;
 
 /// Records in a file, mode 0600. Every change writes a temporary file beside it, syncs that,
 /// and renames it over the old one, so that a power cut leaves the old file or the new one.
@@ -20,7 +22,8 @@ const MAGIC: &[u8; 8] = b"e4state\x01";
 /// this value lives.
 ///
 /// Format: `e4state` and a version byte, then for each record its number (4 bytes), its length
-/// (2 bytes), both little-endian, and its bytes.
+/// (2 bytes), both little-endian, and its bytes; at the end the first 8 bytes of SHA3-256 of all
+/// that.
 pub struct FileStorage {
     path: PathBuf,
     records: MemoryStorage,
@@ -34,7 +37,8 @@ impl FileStorage {
     ///
     /// # Errors
     /// Those of the file system; [`io::ErrorKind::WouldBlock`] if another client has it open;
-    /// [`io::ErrorKind::InvalidData`] if it is not a state file of this version.
+    /// [`io::ErrorKind::InvalidData`] if it is not a state file of this version, or
+    /// damaged.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
         let lock = private(OpenOptions::new().write(true).create(true).truncate(false))
@@ -48,7 +52,10 @@ impl FileStorage {
         })?;
         let records = match fs::read(&path) {
             Ok(bytes) => parse(&Zeroizing::new(bytes)).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "not a state file of this version")
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "not a state file of this version, or damaged",
+                )
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => MemoryStorage::new(),
             Err(error) => return Err(error),
@@ -70,6 +77,8 @@ impl FileStorage {
             bytes.extend_from_slice(&length.to_le_bytes());
             bytes.extend_from_slice(content);
         }
+        let check: [u8; CHECK_LEN] = short_hash(&[&bytes]);
+        bytes.extend_from_slice(&check);
         let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
@@ -106,7 +115,11 @@ impl Storage for FileStorage {
 }
 
 fn parse(bytes: &[u8]) -> Option<MemoryStorage> {
-    let mut rest = bytes.strip_prefix(MAGIC)?;
+    let (content, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
+    if *check != short_hash(&[content]) {
+        return None;
+    }
+    let mut rest = content.strip_prefix(MAGIC)?;
     let mut records = MemoryStorage::new();
     while !rest.is_empty() {
         let (record, after) = rest.split_first_chunk()?;

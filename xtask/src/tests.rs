@@ -87,7 +87,7 @@ fn rust() -> Stage {
 fn vectors() -> Stage {
     let mut runner = cargo();
     runner.args(["run", "--release", "--quiet", "--example", "vectors", "--", "vectors"]);
-    let shared = root().join("../shared/vectors/peers");
+    let shared = root().join("../shared/vectors");
     if shared.is_dir() {
         runner.arg(shared);
     }

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Messages out and in (PROTOCOL sections 2, 3 and 7).
+
+use zeroize::Zeroize;
+
+use super::Client;
+use super::identity::Keys;
+use super::memory::Memory;
+use super::records::{Entry, Kind};
+use super::storage::Storage;
+use crate::command::Opcode;
+use crate::error::{Error, Result};
+use crate::id::{ClientId, Mode, Timestamp, TopicHash, check_topic};
+use crate::protect::{self, Window};
+use crate::wire::message::Sealed;
+#[cfg(feature = "pubkey")]
+use crate::wire::message::Signed;
+
+/// What came in.
+#[derive(Debug)]
+pub enum Unprotected<B> {
+    /// A message for the application.
+    Message(Message<B>),
+    /// A command of C2; it was applied and stored. [`Client::answer`] has the answer for C2.
+    CommandApplied(Opcode),
+}
+
+/// A message that authenticated.
+#[derive(Debug)]
+pub struct Message<B> {
+    /// The plaintext; it may be empty.
+    pub plaintext: B,
+    /// The sender's clock.
+    pub timestamp: Timestamp,
+    /// Who signed (PK).
+    pub signer: Option<Signer>,
+}
+
+/// Who signed a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The id in the message.
+    pub id: ClientId,
+    /// Whether the signature was checked; false only for a signer whose key is not held, where
+    /// [`Settings::accept_unknown_signers`] is on.
+    pub verified: bool,
+}
+
+impl<S: Storage, M: Memory> Client<S, M> {
+    /// Protects a message for a topic into the start of `out`, which needs 24 (SK) or 104 (PK)
+    /// bytes more than the message, and returns it. A peer that runs e4go refuses an empty SK
+    /// message.
+    ///
+    /// # Errors
+    /// [`Error::TopicKeyMissing`]; [`Error::InvalidTopic`], also for the client's own control
+    /// topic; [`Error::BufferTooSmall`]; [`Error::ClockUnknown`]; errors of the storage.
+    pub fn protect<'o>(
+        &self,
+        now: impl Into<Option<Timestamp>>,
+        topic: &str,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        check_topic(topic)?;
+        if *topic == *self.control_topic() {
+            return Err(Error::InvalidTopic);
+        }
+        let now = self.time(now.into())?;
+        let hash = TopicHash::from_topic(topic)?;
+        self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
+            let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
+            match self.identity.keys() {
+                Keys::Symmetric(_) => protect::seal(key, now, message, out),
+                #[cfg(feature = "pubkey")]
+                Keys::KeyPair { signing, .. } => {
+                    protect::seal_signed(key, self.id(), signing, now, message, out)
+                }
+            }
+        })?
+    }
+
+    /// Takes in what arrived on a topic: a message for the application, or, on the control topic,
+    /// a command that is applied and stored. The plaintext is put at the start of `out`, which
+    /// needs `protected.len() - 24` bytes and is wiped on failure.
+    ///
+    /// A command seen before gives [`Error::Replayed`], which is a normal event where commands are
+    /// retained by the broker.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTopic`], [`Error::TopicKeyMissing`], [`Error::MessageTooShort`],
+    /// [`Error::TimestampInFuture`], [`Error::TimestampTooOld`], [`Error::SignerUnknown`],
+    /// [`Error::SignatureInvalid`], [`Error::InvalidTag`], [`Error::Replayed`],
+    /// [`Error::BufferTooSmall`]; for a command also [`Error::InvalidCommand`],
+    /// [`Error::InvalidKey`] and errors of the storage, after which nothing has changed.
+    pub fn unprotect<'o>(
+        &mut self,
+        now: impl Into<Option<Timestamp>>,
+        topic: &str,
+        protected: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<Unprotected<&'o mut [u8]>> {
+        check_topic(topic)?;
+        let now = now.into();
+        if *topic == *self.control_topic() {
+            return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
+        }
+        let hash = TopicHash::from_topic(topic)?;
+        let (sealed, signer) = self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
+            self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
+        })??;
+        let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
+        let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
+        if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
+            plaintext.zeroize();
+            return Err(Error::Replayed);
+        }
+        Ok(Unprotected::Message(Message { plaintext, timestamp: sealed.time(), signer }))
+    }
+
+    /// [`Client::protect`] into a new vector.
+    ///
+    /// # Errors
+    /// Those of [`Client::protect`].
+    #[cfg(feature = "std")]
+    pub fn protect_to_vec(
+        &self,
+        now: impl Into<Option<Timestamp>>,
+        topic: &str,
+        message: &[u8],
+    ) -> Result<Vec<u8>> {
+        let mut out = vec![0; message.len() + self.mode().overhead()];
+        self.protect(now, topic, message, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Client::unprotect`] into a new vector.
+    ///
+    /// # Errors
+    /// Those of [`Client::unprotect`].
+    #[cfg(feature = "std")]
+    pub fn unprotect_to_vec(
+        &mut self,
+        now: impl Into<Option<Timestamp>>,
+        topic: &str,
+        protected: &[u8],
+    ) -> Result<Unprotected<Vec<u8>>> {
+        let mut out = vec![0; protected.len()];
+        match self.unprotect(now, topic, protected, &mut out)? {
+            Unprotected::CommandApplied(opcode) => Ok(Unprotected::CommandApplied(opcode)),
+            Unprotected::Message(Message { plaintext, timestamp, signer }) => {
+                let length = plaintext.len();
+                out.truncate(length);
+                Ok(Unprotected::Message(Message { plaintext: out, timestamp, signer }))
+            }
+        }
+    }
+
+    /// Whether a timestamp is near the clock; without one, not much before the last command.
+    pub(super) fn check_time(&self, timestamp: Timestamp, now: Option<Timestamp>) -> Result<()> {
+        let window = &self.settings.window;
+        window.check(
+            timestamp,
+            now.unwrap_or(self.mark.time().max(timestamp.before(window.future.into()))),
+        )
+    }
+
+    /// Whether a key that was replaced still opens messages. A time of replacement ahead of the
+    /// clock is tolerated as a timestamp is.
+    pub(super) fn in_transition(&self, replaced_at: Timestamp, now: Option<Timestamp>) -> bool {
+        let window = Window { past: self.settings.transition, future: self.settings.window.future };
+        now.is_none_or(|now| window.check(replaced_at, now).is_ok())
+    }
+
+    /// Checks in the order of PROTOCOL section 3, and decrypts.
+    pub(super) fn open_message<'p>(
+        &self,
+        now: Option<Timestamp>,
+        entry: &Entry,
+        protected: &'p [u8],
+        out: &mut [u8],
+    ) -> Result<(Sealed<'p>, Option<Signer>)> {
+        let (sealed, signer) = match self.mode() {
+            Mode::Symmetric => {
+                let sealed = Sealed::parse(protected)?;
+                self.check_time(sealed.time(), now)?;
+                (sealed, None)
+            }
+            Mode::PublicKey => self.check_signed(now, protected)?,
+        };
+        let opened = match (protect::open(&entry.key, &sealed, out), &entry.previous) {
+            (Err(Error::InvalidTag), Some(previous))
+                if self.in_transition(previous.replaced_at, now) =>
+            {
+                protect::open(&previous.key, &sealed, out)
+            }
+            (opened, _) => opened,
+        };
+        opened.map(|_| (sealed, signer))
+    }
+
+    #[cfg(feature = "pubkey")]
+    pub(super) fn check_signed<'p>(
+        &self,
+        now: Option<Timestamp>,
+        protected: &'p [u8],
+    ) -> Result<(Sealed<'p>, Option<Signer>)> {
+        let message = Signed::parse(protected)?;
+        self.check_time(message.sealed.time(), now)?;
+        let verified =
+            self.with_entry(Kind::Peer, message.signer.as_bytes(), |peer| match peer {
+                Some(peer) => crate::crypto::sign::PublicKey::from_stored(&peer.key)?
+                    .verify(message.signed, message.signature)
+                    .map(|()| true),
+                None if self.settings.accept_unknown_signers => Ok(false),
+                None => Err(Error::SignerUnknown),
+            })??;
+        Ok((message.sealed, Some(Signer { id: message.signer, verified })))
+    }
+
+    #[cfg(not(feature = "pubkey"))]
+    pub(super) fn check_signed<'p>(
+        &self,
+        _now: Option<Timestamp>,
+        _protected: &'p [u8],
+    ) -> Result<(Sealed<'p>, Option<Signer>)> {
+        Err(Error::Internal)
+    }
+}
