@@ -46,7 +46,8 @@ pub struct Settings {
     /// How long a replaced topic key still opens messages, in seconds; 3600 by default.
     pub transition: u32,
     /// Whether a PK client takes messages of signers whose public key it does not hold; off by
-    /// default. A wrong signature of a known signer is never taken.
+    /// default. A wrong signature of a known signer is never taken; but with this on, whoever holds
+    /// the topic key can write under any id that is not known, so look at [`Signer::verified`].
     pub accept_unknown_signers: bool,
 }
 

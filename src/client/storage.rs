@@ -29,7 +29,9 @@ pub trait Storage {
     /// [`Error::Storage`]; [`Error::StateIncompatible`] if the record is longer than the buffer.
     fn read(&self, record: u32, buffer: &mut [u8]) -> Result<Option<usize>>;
 
-    /// Writes or replaces a record; it is durable when this returns.
+    /// Writes or replaces a record; it is durable when this returns. A write that reports an error
+    /// should have changed nothing: of a client whose table has no place for the key, the storage is
+    /// read again, and what it holds then counts.
     ///
     /// # Errors
     /// [`Error::Storage`]; [`Error::StorageFull`] where there is no place for it.

@@ -110,6 +110,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         client,
         link,
         broker: arguments.broker.clone(),
+        hint: match arguments.tls_ca {
+            Some(_) => {
+                "does the broker speak TLS there, with the name and the files that are given?"
+            }
+            None => "is a broker running there? for a first try: mosquitto -p 1883",
+        },
         interactive: std::io::stdin().is_terminal(),
         connected: false,
         unconfirmed: 0,
@@ -121,6 +127,8 @@ struct Device {
     client: Client<FileStorage>,
     link: Link,
     broker: String,
+    /// What to look at when there is no connection.
+    hint: &'static str,
     interactive: bool,
     connected: bool,
     /// Messages that the broker did not take yet.
@@ -184,8 +192,9 @@ impl Device {
                 }
             }
             Event::Lost(error) if !self.connected || ending => {
-                return Err(Failure::new(format!("broker {}: {error}", self.broker))
-                    .hint("is a broker running there? for a first try: mosquitto -p 1883"));
+                return Err(
+                    Failure::new(format!("broker {}: {error}", self.broker)).hint(self.hint)
+                );
             }
             Event::Lost(error) => {
                 self.say(&format!("connection lost: {error}; trying again"));
