@@ -213,7 +213,10 @@ impl Device {
             Ok(Unprotected::CommandApplied(opcode)) => self.say(&format!("{opcode} applied")),
             // Retained by the broker, or delivered twice: a normal event.
             Err(Error::Replayed) if control => {}
-            Err(error) => self.say(&format!("< {topic}: {error} ({} bytes)", payload.len())),
+            Err(error) => {
+                let topic = printable(topic);
+                self.say(&format!("< {topic}: {error} ({} bytes)", payload.len()));
+            }
         }
         if control && let Some(answer) = self.client.answer(Timestamp::now())? {
             self.publish(&self.client.answer_topic().clone(), &answer)?;
@@ -294,6 +297,7 @@ fn report(done: Result<(), String>) {
 /// `< topic: text`, with the signer's id in public-key mode, and hexadecimal digits for bytes that
 /// are not text.
 fn show(topic: &str, message: &Message<Vec<u8>>) -> String {
+    let topic = printable(topic);
     let text = match std::str::from_utf8(&message.plaintext) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_string(),
         _ => message.plaintext.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -302,6 +306,11 @@ fn show(topic: &str, message: &Message<Vec<u8>>) -> String {
         Some(signer) => format!("< {topic}: {text}  (signed by {})", signer.id),
         None => format!("< {topic}: {text}"),
     }
+}
+
+/// Whoever publishes chooses the topic; it must not steer the terminal.
+fn printable(topic: &str) -> String {
+    topic.replace(char::is_control, "\u{fffd}")
 }
 
 fn read_lines(sender: Sender<Input>) {
@@ -405,4 +414,15 @@ fn options(arguments: &Arguments, id: ClientId) -> Result<Options, Failure> {
         .clone()
         .map(|ca| Tls { ca, identity: arguments.tls_cert.clone().zip(arguments.tls_key.clone()) });
     Ok(Options { host, port, client_id: id.to_string(), persistent: true, login, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_topic_cannot_steer_the_terminal() {
+        assert_eq!(printable("a/\u{1b}[2J\nb"), "a/\u{fffd}[2J\u{fffd}b");
+        assert_eq!(printable("plant/pr\u{e9}ssure"), "plant/pr\u{e9}ssure");
+    }
 }
