@@ -6,6 +6,7 @@ use core::ops::Deref;
 
 use crate::bytes::Bytes;
 use crate::command::{COMMAND_MAX, Command};
+use crate::crypto::hash::Sha3;
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
@@ -13,8 +14,8 @@ use crate::crypto::siv;
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
-use crate::id::Timestamp;
-use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer};
+use crate::id::{ID_LEN, Timestamp};
+use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer, StateDigest};
 #[cfg(feature = "pubkey")]
 use crate::wire::message::{PK_OVERHEAD, SIGNATURE_LEN, Signed};
 use crate::wire::message::{SIV_LEN, SK_OVERHEAD, Sealed, SealedMut, TIMESTAMP_LEN};
@@ -197,6 +198,35 @@ pub fn open_answer(key: &impl CommandKey, protected: &[u8]) -> Result<(Timestamp
     let associated = [ANSWER_DOMAIN, sealed.timestamp];
     siv::open(key.command_key(), &associated, sealed.siv, sealed.ciphertext, plain)?;
     Ok((sealed.time(), Answer::decode(plain)?))
+}
+
+/// The digest of what a client holds (PROTOCOL section 11), in parts: topic keys in ascending order
+/// of their hashes, then public keys in ascending order of their ids. Keys that are kept for the
+/// transition alone do not count.
+#[derive(Default)]
+pub struct StateDigester(Sha3);
+
+impl StateDigester {
+    /// The key of a topic, by its fingerprint: SHA3-256 of the key.
+    pub fn topic(&mut self, topic: &[u8; ID_LEN], fingerprint: &[u8; KEY_LEN]) {
+        self.entry(1, topic, fingerprint);
+    }
+
+    /// The public key of a client.
+    pub fn peer(&mut self, id: &[u8; ID_LEN], key: &[u8; KEY_LEN]) {
+        self.entry(2, id, key);
+    }
+
+    fn entry(&mut self, kind: u8, name: &[u8; ID_LEN], value: &[u8; KEY_LEN]) {
+        self.0.update(&[kind]);
+        self.0.update(name);
+        self.0.update(value);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> StateDigest {
+        StateDigest(self.0.finish())
+    }
 }
 
 pub(crate) fn seal<'o>(

@@ -300,20 +300,18 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// Errors of the storage.
     pub fn digest(&self) -> Result<StateDigest> {
-        let mut digest = crate::crypto::hash::Sha3::default();
+        let mut digest = protect::StateDigester::default();
         for kind in [Kind::Topic, Kind::Peer] {
             let mut after = None;
             while let Some((name, key)) = self.next_entry(kind, after.as_ref())? {
-                digest.update(&[kind as u8]);
-                digest.update(&name);
                 match kind {
-                    Kind::Topic => digest.update(&sha3_256(&[&*key])),
-                    Kind::Peer => digest.update(&*key),
+                    Kind::Topic => digest.topic(&name, &sha3_256(&[&*key])),
+                    Kind::Peer => digest.peer(&name, &key),
                 }
                 after = Some(name);
             }
         }
-        Ok(StateDigest(digest.finish()))
+        Ok(digest.finish())
     }
 
     /// The time, or that of the last command.

@@ -14,7 +14,7 @@ use e4::{
 };
 
 use super::failure::Failure;
-use crate::transport::{Event, Link, Options, Qos, Tls};
+use e4_c2::transport::{Event, Link, Login, Options, Qos, Tls};
 
 /// Be a device: send, receive, take commands
 ///
@@ -199,7 +199,9 @@ impl Device {
             Event::Lost(error) => {
                 self.say(&format!("connection lost: {error}; trying again"));
             }
-            Event::Published => self.unconfirmed = self.unconfirmed.saturating_sub(1),
+            Event::Published(_) | Event::Dropped(_) => {
+                self.unconfirmed = self.unconfirmed.saturating_sub(1)
+            }
             Event::Subscribed => {}
             Event::Message { topic, payload } => self.on_message(&topic, &payload)?,
         }
@@ -257,7 +259,7 @@ impl Device {
 
     fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), Failure> {
         match self.link.publish(topic, Qos::AtLeastOnce, payload) {
-            Ok(()) => self.unconfirmed += 1,
+            Ok(_) => self.unconfirmed += 1,
             Err(error) => eprintln!("error: {topic}: {error}"),
         }
         Ok(())
@@ -406,14 +408,15 @@ fn first_line(path: &Path) -> Result<String, Failure> {
 fn options(arguments: &Arguments, id: ClientId) -> Result<Options, Failure> {
     let (host, port) = super::host_port(&arguments.broker)?;
     let login = match (&arguments.username, &arguments.mqtt_password_file) {
-        (Some(user), Some(file)) => Some((user.clone(), first_line(file)?)),
+        (Some(user), Some(file)) => Some(Login { user: user.clone(), password: first_line(file)? }),
         _ => None,
     };
     let tls = arguments
         .tls_ca
         .clone()
         .map(|ca| Tls { ca, identity: arguments.tls_cert.clone().zip(arguments.tls_key.clone()) });
-    Ok(Options { host, port, client_id: id.to_string(), persistent: true, login, tls })
+    let options = Options::new(&host, port, &id.to_string());
+    Ok(Options { persistent: true, login, tls, ..options })
 }
 
 #[cfg(test)]

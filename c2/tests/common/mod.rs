@@ -2,6 +2,8 @@
 //! The program under test, and a Mosquitto of its own for a test.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod fleet;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -15,7 +15,7 @@ use e4::{
 use self::party::{Device, Party, Understood};
 use self::view::{Tone, View};
 use super::failure::Failure;
-use crate::transport::Broker;
+use e4_c2::transport::Broker;
 
 /// Watch two devices talk in secret through a broker, and a third one fail to listen
 ///

@@ -9,7 +9,7 @@ use e4::{
     C2SecretKey, Client, Command, Error, Identity, MemoryStorage, SharedKey, Timestamp, Unprotected,
 };
 
-use crate::transport::{Event, Link, Options, Qos};
+use e4_c2::transport::{Event, Link, Options, Qos};
 
 /// How long anything may take. Derivations and networks are slow on small machines.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,14 +29,7 @@ impl Party {
         (host, port): &(String, u16),
         topics: &[&str],
     ) -> Result<Self, String> {
-        let options = Options {
-            host: host.clone(),
-            port: *port,
-            client_id: format!("e4-demo-{name}-{}", std::process::id()),
-            persistent: false,
-            login: None,
-            tls: None,
-        };
+        let options = Options::new(host, *port, &format!("e4-demo-{name}-{}", std::process::id()));
         let (sender, events) = channel();
         let link = Link::connect(&options, move |event| sender.send(event).is_ok())?;
         let party = Self { name, link, events };
@@ -51,7 +44,7 @@ impl Party {
 
     /// Publishes with QoS 2, not retained.
     pub fn publish(&self, topic: &str, payload: &[u8]) -> Result<(), String> {
-        self.link.publish(topic, Qos::ExactlyOnce, payload)
+        self.link.publish(topic, Qos::ExactlyOnce, payload).map(|_| ())
     }
 
     /// Waits until exactly this arrives on a topic; other traffic of the broker is passed over.

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a client says of itself (PROTOCOL section 8): an answer to a command, or a hello.
+
+use e4::protect::{StateDigester, Window, open_answer};
+use e4::wire::answer::{ANSWER_LEN, Answer};
+use e4::{ClientId, Mode, SharedKey, Timestamp};
+
+use crate::domain::{ClientRow, Holding, Kind, Millis, Result};
+use crate::store::{C2Key, ClientKey, KeyOfClient, Tx};
+
+/// How old a command may be before its client, when it shows itself, is sent it again.
+const FRESH: Millis = 3_000;
+
+/// What was made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Not from a client that is known, or too old, or seen before.
+    Ignored,
+    /// It opens under none of the keys that the client may hold.
+    Foreign,
+    /// The client said how it stands.
+    Taken,
+}
+
+/// Takes an answer in.
+///
+/// # Errors
+/// [`Error::Store`](crate::domain::Error::Store).
+pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<Heard> {
+    if payload.len() != ANSWER_LEN {
+        return Ok(Heard::Ignored);
+    }
+    let Some(mut client) = tx.lock_client_by_id(id)? else { return Ok(Heard::Ignored) };
+    let keys = tx.client_keys(client.row, client.key_confirmed)?;
+    let c2 = match tx.mode() {
+        Mode::Symmetric => Vec::new(),
+        Mode::PublicKey => tx.c2_keys()?,
+    };
+    let Some((key, pair, time, answer)) = open(&client, &keys, &c2, payload) else {
+        if client.trouble.is_none() {
+            client.trouble = Some(
+                "what it says opens under none of the keys that C2 has for it: it was given \
+                 another one, or C2 was restored from an older backup. Provision it again"
+                    .into(),
+            );
+            tx.update_client(&client)?;
+        }
+        return Ok(Heard::Foreign);
+    };
+    let clock = Timestamp::from_secs(u64::try_from(now.div_euclid(1000)).unwrap_or_default());
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let siv = payload.get(8..24).and_then(|siv| siv.try_into().ok());
+    let repeated = seconds == client.answered && siv == client.answer_siv;
+    if Window::default().check(time, clock).is_err() || seconds < client.answered || repeated {
+        return Ok(Heard::Ignored);
+    }
+    client.answers = true;
+    (client.answered, client.answer_siv) = (seconds, siv);
+    client.seen_at = Some(now);
+    confirm_keys(tx, &mut client, key, pair)?;
+    take(tx, &mut client, &answer, c2.last().map_or(0, |key| key.epoch), now)?;
+    tx.update_client(&client)?;
+    Ok(Heard::Taken)
+}
+
+/// The newest key that opens it says where the client stands.
+fn open(
+    client: &ClientRow,
+    keys: &[ClientKey],
+    c2: &[C2Key],
+    payload: &[u8],
+) -> Option<(i64, i64, Timestamp, Answer)> {
+    keys.iter().rev().find_map(|key| match &key.key {
+        KeyOfClient::Id(id) => {
+            open_answer(id, payload).ok().map(|(time, answer)| (key.epoch, 0, time, answer))
+        }
+        KeyOfClient::Public(public, _) => {
+            c2.iter().rev().filter(|pair| pair.epoch >= client.c2_confirmed).find_map(|pair| {
+                let shared = SharedKey::for_c2(&pair.secret, public).ok()?;
+                let (time, answer) = open_answer(&shared, payload).ok()?;
+                Some((key.epoch, pair.epoch, time, answer))
+            })
+        }
+    })
+}
+
+fn confirm_keys(tx: &mut Tx, client: &mut ClientRow, key: i64, c2: i64) -> Result<()> {
+    if key > client.key_confirmed {
+        (client.key_confirmed, client.key_tries) = (key, 0);
+        client.key_handed = client.key_handed.max(key);
+        tx.forget_client_keys(client.row, key)?;
+    }
+    if c2 > client.c2_confirmed {
+        (client.c2_confirmed, client.c2_tries) = (c2, 0);
+        client.c2_handed = client.c2_handed.max(c2);
+    }
+    Ok(())
+}
+
+fn take(
+    tx: &mut Tx,
+    client: &mut ClientRow,
+    answer: &Answer,
+    c2_epoch: i64,
+    now: Millis,
+) -> Result<()> {
+    let known = match &answer.command {
+        None => false,
+        Some(siv) => {
+            let error = answer.status.err().map(|error| i64::from(error.number()));
+            let known = tx.answered(client.row, siv, error, now)?;
+            if known && error.is_none() {
+                tx.forget_removals(client.row)?;
+            }
+            known
+        }
+    };
+    let unsettled = tx.unsettled(client.row)?;
+    let ladder = client.ladder_tries(c2_epoch).is_some();
+    if !known || unsettled.is_empty() {
+        // The client says what it holds: that is worth more than all that was counted here.
+        let wanted = tx.wanted_digest(client.row)?;
+        if wanted == answer.digest {
+            tx.settle(client, &unsettled, now)?;
+            (client.reset, client.drift, client.trouble) = (0, 0, None);
+            client.due_at = ladder.then_some(now);
+            return Ok(());
+        }
+        if unsettled.is_empty() && client.reset == 0 && !ladder {
+            drifted(tx, client, now)?;
+            return Ok(());
+        }
+    }
+    // It is awake: what it was sent while it slept is sent again at once.
+    let hello = answer.command.is_none();
+    let waits = |item: &Holding| item.sent != item.target || item.changed_at < now - FRESH;
+    let stale = unsettled.iter().any(waits) || (ladder && client.key_tries + client.c2_tries == 0);
+    if hello || stale {
+        tx.try_again(client.row)?;
+        (client.key_tries, client.c2_tries) = (0, 0);
+        client.due_at = Some(now);
+    }
+    Ok(())
+}
+
+/// The client confirmed everything, and yet holds something else: it is told everything again, and
+/// if that does not help it forgets everything first.
+fn drifted(tx: &mut Tx, client: &mut ClientRow, now: Millis) -> Result<()> {
+    let gave_up = client.trouble.is_some() && client.drift > 1;
+    if gave_up {
+        return Ok(());
+    }
+    let nothing = tx.holdings(client.row)?.iter().all(|holding| holding.target == 0);
+    if client.drift == 0 && !nothing {
+        client.drift = 1;
+    } else {
+        client.drift = client.drift.max(1);
+        client.reset = tx.everything();
+    }
+    tx.tell_again(client.row)?;
+    client.due_at = Some(now);
+    Ok(())
+}
+
+impl Tx<'_> {
+    /// The digest of a client that holds exactly what it should (PROTOCOL section 11).
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn wanted_digest(&mut self, client: i64) -> Result<e4::wire::answer::StateDigest> {
+        let mut holdings = self.holdings(client)?;
+        holdings.retain(|holding| holding.target != 0);
+        holdings.sort_by_key(|holding| (holding.kind, holding.id));
+        let mut digest = StateDigester::default();
+        for holding in &holdings {
+            let Some(print) = &holding.print else { continue };
+            match holding.kind {
+                Kind::Topic => digest.topic(&holding.id, print),
+                Kind::Peer => digest.peer(&holding.id, print),
+            }
+        }
+        Ok(digest.finish())
+    }
+}

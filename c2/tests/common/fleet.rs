@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! C2 and devices in one process, each device with a connection of its own.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use e4::{Client, MemoryStorage, Timestamp, Unprotected};
+use e4_c2::domain::{Caller, Clock, Operation, Outcome, SystemClock};
+use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::service::Service;
+use e4_c2::store::{Database, Store, Unlock};
+use e4_c2::transport::{Commands, Event, Link, Options, Qos};
+
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn unlock() -> Unlock {
+    Unlock::KeyFile(vec![7; 32].into())
+}
+
+/// Waits until something is true.
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub fn quick() -> Policy {
+    Policy {
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(2),
+        lease: Duration::from_secs(5),
+        poll: Duration::from_millis(20),
+        ..Policy::default()
+    }
+}
+
+/// The operations, without a reconciler.
+pub fn service(database: Box<dyn Database>, mode: e4::Mode) -> Service {
+    let clock = Arc::new(SystemClock);
+    let store = Store::open(database, &unlock(), Some(mode), clock.now()).unwrap();
+    Service::new(Arc::new(store), clock)
+}
+
+pub fn engine(service: &Service, host: &str, port: u16, policy: Policy) -> Engine {
+    let options = Options::new(host, port, &format!("c2-{}", random_name()));
+    let (store, clock) = (service.store().clone(), service.clock().clone());
+    Engine::start(store, clock, policy, |events| {
+        Commands::connect(&options, Qos::ExactlyOnce, events)
+    })
+    .unwrap()
+}
+
+pub fn random_name() -> String {
+    e4::ClientId::random().unwrap().to_string()
+}
+
+pub fn apply(service: &Service, operation: Operation) -> Outcome {
+    service
+        .apply(&Caller::new("test", "test"), &operation)
+        .unwrap_or_else(|error| panic!("{operation:?}: {error}"))
+}
+
+/// A device with its keys in memory and a thread that takes commands and answers them.
+pub struct Device {
+    pub client: Arc<Mutex<Client<MemoryStorage>>>,
+    pub messages: Receiver<Vec<u8>>,
+    link: Arc<Link>,
+}
+
+impl Device {
+    /// `answers`: whether it is one of ours, or an old one that never says a word.
+    pub fn connect(client: Client<MemoryStorage>, host: &str, port: u16, answers: bool) -> Self {
+        let options = Options::new(host, port, &client.id().to_string());
+        let options = Options { persistent: true, ..options };
+        let client = Arc::new(Mutex::new(client));
+        let (sender, messages) = channel();
+        let (to_worker, events) = channel();
+        let link = Link::connect(&options, move |event| to_worker.send(event).is_ok()).unwrap();
+        let link = Arc::new(link);
+        let control = client.lock().unwrap().control_topic().to_string();
+        link.subscribe(&control, Qos::ExactlyOnce).unwrap();
+        let (own, wire) = (client.clone(), Arc::downgrade(&link));
+        std::thread::spawn(move || {
+            for event in events {
+                let Some(link) = wire.upgrade() else { return };
+                let mut client = own.lock().unwrap();
+                let now = Timestamp::now();
+                let topic = client.answer_topic().to_string();
+                match event {
+                    Event::Subscribed if answers => {
+                        let hello = client.hello(now).unwrap();
+                        link.publish(&topic, Qos::AtLeastOnce, &hello).unwrap();
+                    }
+                    Event::Message { topic: at, payload } => {
+                        let understood = client.unprotect_to_vec(now, &at, &payload);
+                        if at == *client.control_topic() {
+                            if let (true, Ok(Some(answer))) = (answers, client.answer(now)) {
+                                link.publish(&topic, Qos::AtLeastOnce, &answer).unwrap();
+                            }
+                        } else if let Ok(Unprotected::Message(message)) = understood {
+                            let _ = sender.send(message.plaintext);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Self { client, messages, link }
+    }
+
+    pub fn topics(&self) -> u32 {
+        self.client.lock().unwrap().topic_count()
+    }
+
+    pub fn digest(&self) -> e4::wire::answer::StateDigest {
+        self.client.lock().unwrap().digest().unwrap()
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.link.disconnect();
+    }
+}

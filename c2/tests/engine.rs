@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! C2 and devices through the embedded broker: clients come to hold what they should.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::fleet::{Device, apply, engine, quick, service, until};
+use e4::wire::answer::StateDigest;
+use e4::{Client, ClientId, IdKey, Identity, MemoryStorage, Mode, SigningKey};
+use e4_c2::domain::{Credential, Operation, Page, State};
+use e4_c2::service::Service;
+use e4_c2::store::{Sqlite, Tx};
+use e4_c2::transport::Broker;
+
+fn new_client(service: &Service, name: &str) -> Identity {
+    let operation = Operation::NewClient { client: name.into(), credential: Credential::Random };
+    let secret = apply(service, operation).secret.unwrap();
+    let id = ClientId::from_name(name).unwrap();
+    match service.mode() {
+        Mode::Symmetric => Identity::symmetric(id, IdKey::from_slice(&secret.0).unwrap()),
+        Mode::PublicKey => {
+            let c2 = service.c2_public_key().unwrap();
+            Identity::public_key(id, SigningKey::from_slice(&secret.0).unwrap(), c2).unwrap()
+        }
+    }
+}
+
+fn join(service: &Service, topic: &str, client: &str) {
+    apply(service, Operation::NewTopicClient { topic: topic.into(), client: client.into() });
+}
+
+fn settled(service: &Service, client: &str) -> bool {
+    let state = service.client_state(client).unwrap();
+    state.deliveries.iter().all(|delivery| delivery.state == State::Confirmed)
+}
+
+fn story(mode: Mode) {
+    let broker = Broker::start().unwrap();
+    let (host, port) = (broker.address().ip().to_string(), broker.address().port());
+    let service = service(Box::new(Sqlite::memory().unwrap()), mode);
+    let engine = engine(&service, &host, port, quick());
+    let device = |name: &str, answers| {
+        let identity = new_client(&service, name);
+        let client = Client::provision(MemoryStorage::new(), identity).unwrap();
+        Device::connect(client, &host, port, answers)
+    };
+    let (pump, old) = (device("pump", true), device("old", false));
+    for topic in ["plant/a", "plant/b"] {
+        apply(&service, Operation::NewTopic { topic: topic.into() });
+        join(&service, topic, "pump");
+        join(&service, topic, "old");
+    }
+    until("both hold two keys", || pump.topics() == 2 && old.topics() == 2);
+    until("the pump confirmed", || settled(&service, "pump"));
+    let handed = || {
+        let state = service.client_state("old").unwrap();
+        assert!(!state.answers);
+        state
+            .deliveries
+            .iter()
+            .filter(|delivery| delivery.what == "topic")
+            .all(|delivery| delivery.state == State::Handed)
+    };
+    until("the broker took it all for the old one", handed);
+
+    // A rotation, own keys, and in PK mode C2's as well.
+    let before = pump.digest();
+    apply(&service, Operation::NewTopic { topic: "plant/a".into() });
+    apply(&service, Operation::NewClientKey { client: "pump".into() });
+    apply(&service, Operation::NewClientKey { client: "old".into() });
+    if mode == Mode::PublicKey {
+        apply(&service, Operation::NewC2Key);
+        apply(&service, Operation::LinkClient { source: "old".into(), target: "pump".into() });
+        apply(
+            &service,
+            Operation::SendClientPubKey { source: "old".into(), target: "pump".into() },
+        );
+        apply(
+            &service,
+            Operation::SendClientPubKey { source: "pump".into(), target: "old".into() },
+        );
+    }
+    until("the new keys are held", || {
+        pump.digest() != before
+            && pump.digest() == wanted(&service, "pump")
+            && old.digest() == wanted(&service, "old")
+    });
+    until("the pump confirmed again", || settled(&service, "pump"));
+
+    // Removals.
+    apply(&service, Operation::RemoveTopic { topic: "plant/b".into() });
+    until("the key is gone", || pump.topics() == 1 && old.topics() == 1);
+    apply(
+        &service,
+        Operation::RemoveTopicClient { topic: "plant/a".into(), client: "pump".into() },
+    );
+    until("the other key is gone", || pump.topics() == 0);
+    until("nothing is left to do", || settled(&service, "pump"));
+    assert_eq!(service.topics_of_client("pump", &Page::first(9)).unwrap().len(), 0);
+    drop(engine);
+}
+
+/// What the client should hold, by its digest.
+fn wanted(service: &Service, client: &str) -> StateDigest {
+    let digest = |tx: &mut Tx| {
+        let client = tx.client(client)?;
+        tx.wanted_digest(client.row)
+    };
+    service.store().read(digest).unwrap()
+}
+
+#[test]
+fn clients_come_to_hold_what_they_should_sk() {
+    story(Mode::Symmetric);
+}
+
+#[test]
+fn clients_come_to_hold_what_they_should_pk() {
+    story(Mode::PublicKey);
+}
