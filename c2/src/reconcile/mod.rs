@@ -110,6 +110,7 @@ impl Engine {
             publisher,
             figures: figures.clone(),
             connected: false,
+            warned: false,
             letters: HashMap::new(),
             rounds: HashMap::new(),
             last_round: 0,
@@ -172,6 +173,8 @@ struct Work<P> {
     publisher: P,
     figures: Arc<Figures>,
     connected: bool,
+    /// Whether it was said that there is no connection.
+    warned: bool,
     letters: HashMap<u64, Flying>,
     rounds: HashMap<u64, Open>,
     last_round: u64,
@@ -274,7 +277,13 @@ impl<P: Publisher> Work<P> {
                     self.set_connected(true);
                 }
                 Event::Lost(why) => {
-                    warn!("no connection to the broker: {why}");
+                    // It is tried each second; the first time is news.
+                    if self.connected || !self.warned {
+                        warn!("no connection to the broker, trying again: {why}");
+                        self.warned = true;
+                    } else {
+                        debug!("no connection to the broker: {why}");
+                    }
                     self.set_connected(false);
                 }
                 Event::Published(token) => ended.extend(self.close(token, false)),
