@@ -56,6 +56,8 @@ pub enum Event {
     Published(u64),
     /// Nobody knows whether the broker took a command.
     Dropped(u64),
+    /// Whether answers of clients can be heard.
+    Listening(bool),
     /// Somebody published this on a topic for answers.
     Answer {
         /// The topic.
@@ -80,6 +82,8 @@ pub struct Figures {
     pub answers: AtomicU64,
     /// Whether commands can be published now.
     pub connected: AtomicBool,
+    /// Whether answers can be heard now.
+    pub listening: AtomicBool,
 }
 
 /// A running reconciler; it stops when dropped.
@@ -288,6 +292,7 @@ impl<P: Publisher> Work<P> {
                 }
                 Event::Published(token) => ended.extend(self.close(token, false)),
                 Event::Dropped(token) => ended.extend(self.close(token, true)),
+                Event::Listening(now) => self.figures.listening.store(now, Ordering::Relaxed),
                 Event::Answer { .. } | Event::Wake | Event::Stop => {}
             }
         }
