@@ -57,7 +57,13 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn find_client(&mut self, name: &str) -> Result<Option<ClientRow>> {
-        let row = self.query_one(select!("WHERE name = ?1 AND removed = 0"), params![name])?;
+        let sql = if self.write {
+            // The reconciler of another process may be at work on it.
+            select!("WHERE name = ?1 AND removed = 0 FOR UPDATE")
+        } else {
+            select!("WHERE name = ?1 AND removed = 0")
+        };
+        let row = self.query_one(sql, params![name])?;
         row.as_ref().map(client_row).transpose()
     }
 

@@ -166,7 +166,7 @@ impl Store {
             Err(fault @ Fault::Again(_)) => return Err(fault),
             Err(fault) => return Ok(Err(fault.into())),
         }
-        let mut tx = Tx { connection, store: self, again: None };
+        let mut tx = Tx { connection, store: self, write, again: None };
         let done = work(&mut tx);
         let again = tx.again.take();
         if let Some(again) = again {
@@ -288,6 +288,8 @@ fn meta(connection: &mut dyn Connection, name: &str) -> Result<Option<Vec<u8>>> 
 pub struct Tx<'a> {
     connection: &'a mut dyn Connection,
     store: &'a Store,
+    /// Whether it may change anything.
+    write: bool,
     /// Why it has to be tried again.
     again: Option<String>,
 }
