@@ -118,6 +118,7 @@ impl Engine {
             letters: HashMap::new(),
             rounds: HashMap::new(),
             last_round: 0,
+            reported: 0,
         };
         let thread = std::thread::Builder::new()
             .name("reconcile".into())
@@ -182,6 +183,8 @@ struct Work<P> {
     letters: HashMap<u64, Flying>,
     rounds: HashMap<u64, Open>,
     last_round: u64,
+    /// Commands sent when that was last said.
+    reported: u64,
 }
 
 impl<P: Publisher> Work<P> {
@@ -206,13 +209,29 @@ impl<P: Publisher> Work<P> {
             });
             wait = match worked {
                 Ok(true) => Duration::ZERO,
-                Ok(false) => self.pause(),
+                Ok(false) => {
+                    self.report();
+                    self.pause()
+                }
                 Err(failure) => {
                     error!("{failure}");
                     DATABASE_PAUSE
                 }
             };
         }
+    }
+
+    /// Says what was done, once everything that was begun has ended.
+    fn report(&mut self) {
+        let figures = &self.figures;
+        let sent = figures.sent.load(Ordering::Relaxed);
+        if sent == self.reported || !self.letters.is_empty() {
+            return;
+        }
+        self.reported = sent;
+        let handed = figures.handed.load(Ordering::Relaxed);
+        let answers = figures.answers.load(Ordering::Relaxed);
+        info!(sent, handed, answers, "since the start");
     }
 
     /// Until the next client is due, but not longer than changes by others may go unnoticed.
