@@ -4,46 +4,21 @@
 
 mod common;
 
-use common::fleet::{Device, apply, engine, quick, service, until};
-use e4::wire::answer::StateDigest;
-use e4::{Client, ClientId, IdKey, Identity, MemoryStorage, Mode, SigningKey};
-use e4_c2::domain::{Credential, Operation, Page, State};
-use e4_c2::service::Service;
-use e4_c2::store::{Sqlite, Tx};
+use common::fleet::{
+    Device, apply, engine, join, provision, quick, service, settled, until, wanted,
+};
+use e4::Mode;
+use e4_c2::domain::{Operation, Page, State};
+use e4_c2::store::Sqlite;
 use e4_c2::transport::Broker;
-
-fn new_client(service: &Service, name: &str) -> Identity {
-    let operation = Operation::NewClient { client: name.into(), credential: Credential::Random };
-    let secret = apply(service, operation).secret.unwrap();
-    let id = ClientId::from_name(name).unwrap();
-    match service.mode() {
-        Mode::Symmetric => Identity::symmetric(id, IdKey::from_slice(&secret.0).unwrap()),
-        Mode::PublicKey => {
-            let c2 = service.c2_public_key().unwrap();
-            Identity::public_key(id, SigningKey::from_slice(&secret.0).unwrap(), c2).unwrap()
-        }
-    }
-}
-
-fn join(service: &Service, topic: &str, client: &str) {
-    apply(service, Operation::NewTopicClient { topic: topic.into(), client: client.into() });
-}
-
-fn settled(service: &Service, client: &str) -> bool {
-    let state = service.client_state(client).unwrap();
-    state.deliveries.iter().all(|delivery| delivery.state == State::Confirmed)
-}
 
 fn story(mode: Mode) {
     let broker = Broker::start().unwrap();
     let (host, port) = (broker.address().ip().to_string(), broker.address().port());
     let service = service(Box::new(Sqlite::memory().unwrap()), mode);
     let engine = engine(&service, &host, port, quick());
-    let device = |name: &str, answers| {
-        let identity = new_client(&service, name);
-        let client = Client::provision(MemoryStorage::new(), identity).unwrap();
-        Device::connect(client, &host, port, answers)
-    };
+    let device =
+        |name: &str, answers| Device::connect(provision(&service, name), &host, port, answers);
     let (pump, old) = (device("pump", true), device("old", false));
     for topic in ["plant/a", "plant/b"] {
         apply(&service, Operation::NewTopic { topic: topic.into() });
@@ -98,15 +73,6 @@ fn story(mode: Mode) {
     until("nothing is left to do", || settled(&service, "pump"));
     assert_eq!(service.topics_of_client("pump", &Page::first(9)).unwrap().len(), 0);
     drop(engine);
-}
-
-/// What the client should hold, by its digest.
-fn wanted(service: &Service, client: &str) -> StateDigest {
-    let digest = |tx: &mut Tx| {
-        let client = tx.client(client)?;
-        tx.wanted_digest(client.row)
-    };
-    service.store().read(digest).unwrap()
 }
 
 #[test]
