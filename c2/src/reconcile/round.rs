@@ -18,9 +18,6 @@ use super::policy::Policy;
 use crate::domain::{ClientRow, Error, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result};
 use crate::store::{C2Key, ClientKey, Handed, KeyOfClient, Sent, Tx};
 
-/// A reset that helped so often no more helps not at all.
-const RESETS_MAX: i64 = 6;
-
 /// A command on its way.
 pub struct Letter {
     /// Whose.
@@ -118,6 +115,13 @@ pub fn round(
     policy: &Policy,
     now: Millis,
 ) -> Result<Option<Round>> {
+    // A reset takes away what was confirmed as well: all of it goes along, each time.
+    if client.reset & RESET_TOPICS != 0 {
+        tx.unconfirm(client.row, Kind::Topic)?;
+    }
+    if client.reset & RESET_PEERS != 0 {
+        tx.unconfirm(client.row, Kind::Peer)?;
+    }
     let unsettled = tx.unsettled(client.row)?;
     let unsettled = without_void(tx, &client, unsettled)?;
     let seconds = now.div_euclid(1000);
@@ -136,13 +140,6 @@ pub fn round(
     let reset = client.reset != 0;
     if items.is_empty() && !reset && !ladder.is_some_and(worth) {
         client.due_at = None;
-        tx.end_round(&client)?;
-        return Ok(None);
-    }
-    if reset && client.answers && client.drift >= RESETS_MAX {
-        client.reset = 0;
-        client.due_at = None;
-        client.trouble = Some("its state differs from what it should be, even after resets".into());
         tx.end_round(&client)?;
         return Ok(None);
     }
@@ -219,7 +216,7 @@ impl Unsettled {
     /// Whether something is to be sent that contradicts what was sent in this second.
     fn contradicts(&self, stamp: i64) -> bool {
         self.items.iter().any(|item| {
-            let before = item.siv.is_some() && item.stamp == stamp && item.sent != item.target;
+            let before = item.stamp == stamp && item.sent != item.target;
             let void = |(kind, id, at): &(Kind, [u8; 16], i64)| {
                 *kind == item.kind && *id == item.id && *at == stamp
             };
