@@ -389,7 +389,7 @@ fn key<K>(path: &Path, what: &str, read: impl Fn(&[u8]) -> e4::Result<K>) -> Res
 
 fn password(arguments: &Arguments) -> Result<String, Failure> {
     if let Some(path) = &arguments.password_file {
-        return first_line(path);
+        return super::first_line(path);
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new("this device is new and needs a key")
@@ -399,16 +399,12 @@ fn password(arguments: &Arguments) -> Result<String, Failure> {
         .map_err(|error| Failure::new(format!("no password: {error}")))
 }
 
-fn first_line(path: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-    Ok(text.lines().next().unwrap_or_default().to_string())
-}
-
 fn options(arguments: &Arguments, id: ClientId) -> Result<Options, Failure> {
     let (host, port) = super::host_port(&arguments.broker)?;
     let login = match (&arguments.username, &arguments.mqtt_password_file) {
-        (Some(user), Some(file)) => Some(Login { user: user.clone(), password: first_line(file)? }),
+        (Some(user), Some(file)) => {
+            Some(Login { user: user.clone(), password: super::first_line(file)? })
+        }
         _ => None,
     };
     let tls = arguments

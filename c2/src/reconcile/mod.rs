@@ -56,6 +56,8 @@ pub enum Event {
     Published(u64),
     /// Nobody knows whether the broker took a command.
     Dropped(u64),
+    /// Whether answers of clients can be heard.
+    Listening(bool),
     /// Somebody published this on a topic for answers.
     Answer {
         /// The topic.
@@ -80,6 +82,8 @@ pub struct Figures {
     pub answers: AtomicU64,
     /// Whether commands can be published now.
     pub connected: AtomicBool,
+    /// Whether answers can be heard now.
+    pub listening: AtomicBool,
 }
 
 /// A running reconciler; it stops when dropped.
@@ -110,9 +114,11 @@ impl Engine {
             publisher,
             figures: figures.clone(),
             connected: false,
+            warned: false,
             letters: HashMap::new(),
             rounds: HashMap::new(),
             last_round: 0,
+            reported: 0,
         };
         let thread = std::thread::Builder::new()
             .name("reconcile".into())
@@ -172,9 +178,13 @@ struct Work<P> {
     publisher: P,
     figures: Arc<Figures>,
     connected: bool,
+    /// Whether it was said that there is no connection.
+    warned: bool,
     letters: HashMap<u64, Flying>,
     rounds: HashMap<u64, Open>,
     last_round: u64,
+    /// Commands sent when that was last said.
+    reported: u64,
 }
 
 impl<P: Publisher> Work<P> {
@@ -199,13 +209,29 @@ impl<P: Publisher> Work<P> {
             });
             wait = match worked {
                 Ok(true) => Duration::ZERO,
-                Ok(false) => self.pause(),
+                Ok(false) => {
+                    self.report();
+                    self.pause()
+                }
                 Err(failure) => {
                     error!("{failure}");
                     DATABASE_PAUSE
                 }
             };
         }
+    }
+
+    /// Says what was done, once everything that was begun has ended.
+    fn report(&mut self) {
+        let figures = &self.figures;
+        let sent = figures.sent.load(Ordering::Relaxed);
+        if sent == self.reported || !self.letters.is_empty() {
+            return;
+        }
+        self.reported = sent;
+        let handed = figures.handed.load(Ordering::Relaxed);
+        let answers = figures.answers.load(Ordering::Relaxed);
+        info!(sent, handed, answers, "since the start");
     }
 
     /// Until the next client is due, but not longer than changes by others may go unnoticed.
@@ -274,11 +300,18 @@ impl<P: Publisher> Work<P> {
                     self.set_connected(true);
                 }
                 Event::Lost(why) => {
-                    warn!("no connection to the broker: {why}");
+                    // It is tried each second; the first time is news.
+                    if self.connected || !self.warned {
+                        warn!("no connection to the broker, trying again: {why}");
+                        self.warned = true;
+                    } else {
+                        debug!("no connection to the broker: {why}");
+                    }
                     self.set_connected(false);
                 }
                 Event::Published(token) => ended.extend(self.close(token, false)),
                 Event::Dropped(token) => ended.extend(self.close(token, true)),
+                Event::Listening(now) => self.figures.listening.store(now, Ordering::Relaxed),
                 Event::Answer { .. } | Event::Wake | Event::Stop => {}
             }
         }

@@ -359,6 +359,27 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Takes for granted that every client holds exactly what it should: for a fleet that was
+    /// brought over from another server, and was in order there.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn assume_settled(&mut self) -> Result<()> {
+        self.execute(
+            "UPDATE holdings SET sent = (SELECT epoch FROM topics WHERE id = subject), \
+             confirmed = (SELECT epoch FROM topics WHERE id = subject), handed = 1, tries = 0 \
+             WHERE kind = 1 AND wish <> 0",
+            &[],
+        )?;
+        self.execute(
+            "UPDATE holdings SET sent = wish, confirmed = wish, handed = 1, tries = 0 \
+             WHERE kind = 2 AND wish <> 0",
+            &[],
+        )?;
+        self.execute("UPDATE clients SET due_at = NULL WHERE due_at IS NOT NULL", &[])?;
+        Ok(())
+    }
+
     /// Notes a change that concerns many clients. It writes the same few rows however many.
     ///
     /// # Errors

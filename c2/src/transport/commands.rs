@@ -53,11 +53,14 @@ impl Commands {
             ..options.clone()
         };
         let sender = events.clone();
-        let answers = Link::connect(&listen, move |event| match event {
-            Event::Message { topic, payload } => {
-                sender.send(reconcile::Event::Answer { topic, payload }).is_ok()
-            }
-            _ => true,
+        let answers = Link::connect(&listen, move |event| {
+            let event = match event {
+                Event::Message { topic, payload } => reconcile::Event::Answer { topic, payload },
+                Event::Subscribed => reconcile::Event::Listening(true),
+                Event::Lost(_) => reconcile::Event::Listening(false),
+                Event::Connected | Event::Published(_) | Event::Dropped(_) => return true,
+            };
+            sender.send(event).is_ok()
         })?;
         answers.subscribe(ANSWERS, Qos::AtLeastOnce)?;
         Ok(Self { out, answers, qos })

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use e4::protect::protect_command;
 use e4::{
-    C2SecretKey, Client, Command, Error, Identity, MemoryStorage, SharedKey, Timestamp, Unprotected,
+    C2SecretKey, Client, Command, Error, Identity, MemoryStorage, SharedKey, Timestamp, TopicHash,
+    TopicKey, Unprotected,
 };
 
 use e4_c2::transport::{Event, Link, Options, Qos};
 
 /// How long anything may take. Derivations and networks are slow on small machines.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection of its own.
 pub struct Party {
@@ -55,6 +56,15 @@ impl Party {
         };
         let what = format!("nothing arrived on {topic}");
         self.wait(|event| same(&event).then_some(()), &what)
+    }
+
+    /// Waits for whatever comes next on a topic.
+    pub fn next_on(&self, topic: &str) -> Result<Vec<u8>, String> {
+        let on_topic = |event| match event {
+            Event::Message { topic: at, payload } if at == topic => Some(payload),
+            _ => None,
+        };
+        self.wait(on_topic, &format!("nothing arrived on {topic}"))
     }
 
     fn wait<T>(&self, mut pick: impl FnMut(Event) -> Option<T>, what: &str) -> Result<T, String> {
@@ -112,11 +122,14 @@ impl Device {
     }
 
     /// Gets a key that C2 did not send, as if it had.
-    pub fn steal(&mut self, c2: &C2SecretKey, command: &Command) -> Result<(), String> {
+    pub fn steal(&mut self, c2: &C2SecretKey, topic: &str, key: &TopicKey) -> Result<(), String> {
         let fail = |error: Error| error.to_string();
+        let topic = TopicHash::from_topic(topic).map_err(fail)?;
+        let key = TopicKey::from_slice(key.expose()).map_err(fail)?;
+        let command = Command::SetTopicKey { topic, key };
         let public = self.client.public_key().ok_or(Error::WrongMode).map_err(fail)?;
         let shared = SharedKey::for_c2(c2, &public).map_err(fail)?;
-        let command = protect_command(&shared, Timestamp::now(), command).map_err(fail)?;
+        let command = protect_command(&shared, Timestamp::now(), &command).map_err(fail)?;
         let control = self.client.control_topic();
         let applied = self.client.unprotect_to_vec(Timestamp::now(), &control, &command);
         applied.map(|_| ()).map_err(fail)
