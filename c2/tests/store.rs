@@ -58,6 +58,8 @@ macro_rules! for_all {
                 a_rotation_writes_as_much_for_ten_as_for_a_thousand,
                 a_newer_schema_is_refused,
                 a_panic_leaves_nothing,
+                broken_connections,
+                a_statement_that_failed_fails_the_whole,
             ],
         );)*
     };

@@ -101,21 +101,45 @@ pub fn meddle(database: &dyn Database, script: &str) {
     database.connect().unwrap().script(script).unwrap();
 }
 
-/// A database that counts the rows that are written.
-pub struct Counting {
+/// A database that counts the rows that are written, and breaks where it is told to.
+pub struct Watched {
     pub inner: Box<dyn Database>,
-    pub written: Arc<AtomicU64>,
+    pub watch: Arc<Watch>,
 }
 
-struct CountingConnection {
+/// What [`Watched`] saw, and where it breaks next.
+#[derive(Debug, Default)]
+pub struct Watch {
+    pub written: AtomicU64,
+    pub connections: AtomicU64,
+    /// So many connections, transactions, commits fail, the last before or after it is done.
+    pub no_connect: AtomicU64,
+    pub no_begin: AtomicU64,
+    pub no_commit: AtomicU64,
+    pub no_word_of_commit: AtomicU64,
+}
+
+impl Watch {
+    fn fails(left: &AtomicU64) -> std::result::Result<(), Fault> {
+        let less = |left: u64| left.checked_sub(1);
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+            Ok(_) => Err(Fault::Again("the connection broke".into())),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+struct WatchedConnection {
     inner: Box<dyn Connection>,
-    written: Arc<AtomicU64>,
+    watch: Arc<Watch>,
 }
 
-impl Database for Counting {
+impl Database for Watched {
     fn connect(&self) -> std::result::Result<Box<dyn Connection>, Fault> {
+        Watch::fails(&self.watch.no_connect)?;
+        self.watch.connections.fetch_add(1, Ordering::SeqCst);
         let inner = self.inner.connect()?;
-        Ok(Box::new(CountingConnection { inner, written: self.written.clone() }))
+        Ok(Box::new(WatchedConnection { inner, watch: self.watch.clone() }))
     }
 
     fn describe(&self) -> String {
@@ -127,14 +151,14 @@ impl Database for Counting {
     }
 }
 
-impl Connection for CountingConnection {
+impl Connection for WatchedConnection {
     fn script(&mut self, sql: &str) -> std::result::Result<(), Fault> {
         self.inner.script(sql)
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Param]) -> std::result::Result<u64, Fault> {
         let rows = self.inner.execute(sql, params)?;
-        self.written.fetch_add(rows, Ordering::SeqCst);
+        self.watch.written.fetch_add(rows, Ordering::SeqCst);
         Ok(rows)
     }
 
@@ -145,7 +169,7 @@ impl Connection for CountingConnection {
     ) -> std::result::Result<Vec<Row>, Fault> {
         let rows = self.inner.query(sql, params)?;
         if !sql.starts_with("SELECT") {
-            self.written.fetch_add(rows.len() as u64, Ordering::SeqCst);
+            self.watch.written.fetch_add(rows.len() as u64, Ordering::SeqCst);
         }
         Ok(rows)
     }
@@ -155,11 +179,14 @@ impl Connection for CountingConnection {
     }
 
     fn begin(&mut self, write: bool) -> std::result::Result<(), Fault> {
+        Watch::fails(&self.watch.no_begin)?;
         self.inner.begin(write)
     }
 
     fn commit(&mut self) -> std::result::Result<(), Fault> {
-        self.inner.commit()
+        Watch::fails(&self.watch.no_commit)?;
+        self.inner.commit()?;
+        Watch::fails(&self.watch.no_word_of_commit)
     }
 
     fn rollback(&mut self) {

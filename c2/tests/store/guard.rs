@@ -2,7 +2,7 @@
 //! Secrets stay secret, changes stay whole, and who meddles is noticed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use e4::Mode;
 use e4_c2::domain::{Credential, Error, Operation, Page, What};
@@ -11,8 +11,8 @@ use e4_c2::store::{Database, KeyOfClient, Store, Tx, Unlock, Value, Verified};
 
 use crate::Open;
 use crate::common::database::{
-    Counting, NOON, ann, attempt, dump, everything, join, leave, meddle, new_client, new_topic,
-    service,
+    NOON, Watch, Watched, ann, attempt, dump, everything, join, leave, meddle, new_client,
+    new_topic, service,
 };
 use crate::common::fleet::{apply, unlock};
 
@@ -250,8 +250,8 @@ pub fn a_moved_or_altered_key_is_noticed(open: Open) {
     );
     noticed(
         "topic",
-        "UPDATE topic_keys SET sealed = (SELECT c.sealed FROM c2_keys c \
-         WHERE c.epoch = 2) WHERE topic = 2 AND epoch = 2",
+        "UPDATE topic_keys SET sealed = (SELECT k.sealed FROM client_keys k \
+         WHERE k.client = 2 AND k.epoch = 2) WHERE topic = 2 AND epoch = 2",
     );
     noticed(
         "client",
@@ -489,9 +489,10 @@ pub fn a_batch_has_a_result_for_each(open: Open) {
 }
 
 pub fn a_rotation_writes_as_much_for_ten_as_for_a_thousand(open: Open) {
-    let written = Arc::new(AtomicU64::new(0));
-    let database = Counting { inner: open(), written: written.clone() };
+    let watch = Arc::new(Watch::default());
+    let database = Watched { inner: open(), watch: watch.clone() };
     let service = service(Box::new(database), Mode::Symmetric);
+    let written = &watch.written;
     let cost = |operation: Operation| {
         let before = written.load(Ordering::SeqCst);
         apply(&service, operation);
@@ -545,6 +546,74 @@ pub fn a_panic_leaves_nothing(open: Open) {
         service.store().write(work)
     };
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(fall)).is_err());
+    assert_eq!(dump(&*open()), before);
+    apply(&service, new_client("c9"));
+}
+
+/// A connection that breaks costs a repetition; it never does a change twice, nor loses one.
+pub fn broken_connections(open: Open) {
+    let watch = Arc::new(Watch::default());
+    for left in [&watch.no_connect, &watch.no_begin, &watch.no_commit] {
+        left.store(2, Ordering::SeqCst);
+    }
+    let database = Watched { inner: open(), watch: watch.clone() };
+    let service = service(Box::new(database), Mode::Symmetric);
+    assert_eq!(watch.no_commit.load(Ordering::SeqCst), 0);
+    let records = || match service.store().verify_audit().unwrap() {
+        Verified::Intact(head) => head.seq,
+        broken => panic!("{broken:?}"),
+    };
+    for (number, left) in
+        (1i64..).zip([&watch.no_begin, &watch.no_commit, &watch.no_word_of_commit, &watch.no_begin])
+    {
+        for (kind, expected) in [(new_client("pump"), None), (new_topic("plant/a"), Some(number))] {
+            left.store(2, Ordering::SeqCst);
+            watch.no_connect.store(1, Ordering::SeqCst);
+            let (before, connections) = (records(), watch.connections.load(Ordering::SeqCst));
+            left.store(2, Ordering::SeqCst);
+            let outcome = attempt(&service, kind).unwrap();
+            assert_eq!(records(), before + 1, "{number}: once");
+            assert!(expected.is_none_or(|epoch| outcome.epoch == Some(epoch)), "{outcome:?}");
+            assert!(watch.connections.load(Ordering::SeqCst) > connections, "a new one is used");
+            left.store(0, Ordering::SeqCst);
+        }
+    }
+    // The secret that was handed out is that of the key that is stored.
+    watch.no_word_of_commit.store(1, Ordering::SeqCst);
+    let secret = attempt(&service, new_client("fan")).unwrap().secret.unwrap().0;
+    assert!(secrets(&service).iter().any(|stored| **stored == **secret));
+
+    // Where it never comes back, the caller learns what is known.
+    watch.no_begin.store(1000, Ordering::SeqCst);
+    let error = attempt(&service, new_topic("plant/b")).unwrap_err();
+    assert_eq!(error, Error::Store("the connection broke".into()));
+    watch.no_begin.store(0, Ordering::SeqCst);
+    apply(&service, new_client("eye"));
+    watch.no_word_of_commit.store(1, Ordering::SeqCst);
+    watch.no_connect.store(1000, Ordering::SeqCst);
+    let error = attempt(&service, new_topic("plant/b")).unwrap_err();
+    let expected = "the connection broke; it is not known whether the change was made";
+    assert_eq!(error, Error::Store(expected.into()));
+    watch.no_connect.store(0, Ordering::SeqCst);
+    assert_eq!(service.count_topics(), Ok(2));
+    records();
+}
+
+/// Work that goes on after a statement failed, and reports success, has none.
+pub fn a_statement_that_failed_fails_the_whole(open: Open) {
+    let service = service(open(), Mode::Symmetric);
+    fill(&service);
+    let before = dump(&*open());
+    let careless = |tx: &mut Tx| {
+        let mut client = tx.client("c0")?;
+        client.stamp = 7;
+        tx.update_client(&client)?;
+        // There is one already.
+        let id = e4::ClientId::from_name("c0").unwrap();
+        assert!(tx.insert_client("c0", id, NOON).is_err());
+        Ok(())
+    };
+    assert!(matches!(service.store().write(careless), Err(Error::Store(_))));
     assert_eq!(dump(&*open()), before);
     apply(&service, new_client("c9"));
 }
