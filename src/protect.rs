@@ -10,7 +10,7 @@ use crate::crypto::hash::Sha3;
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv;
+use crate::crypto::siv::{self, Siv};
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
@@ -51,6 +51,46 @@ impl Window {
     }
 }
 
+/// A topic key made ready: for many messages (SK mode) under one key, of which each costs less
+/// than with [`protect`] and [`unprotect`]. Wiped when dropped.
+pub struct TopicCipher(Siv);
+
+impl TopicCipher {
+    /// Makes a key ready.
+    pub fn new(key: &TopicKey) -> Self {
+        Self(Siv::new(key.expose()))
+    }
+
+    /// See [`protect`].
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    pub fn protect<'o>(
+        &self,
+        now: Timestamp,
+        plaintext: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        seal(&self.0, now, plaintext, out)
+    }
+
+    /// See [`unprotect`].
+    ///
+    /// # Errors
+    /// Those of [`unprotect`].
+    pub fn unprotect<'o>(
+        &self,
+        now: Timestamp,
+        window: &Window,
+        protected: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        let sealed = Sealed::parse(protected)?;
+        window.check(sealed.time(), now)?;
+        open(&self.0, &sealed, out)
+    }
+}
+
 /// Protects a message under a topic key (SK mode): `plaintext.len() + 24` bytes at the start of
 /// `out`, which are returned.
 ///
@@ -62,7 +102,7 @@ pub fn protect<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal(key.expose(), now, plaintext, out)
+    TopicCipher::new(key).protect(now, plaintext, out)
 }
 
 /// Opens a message under a topic key (SK mode) into the start of `out`, which needs
@@ -78,9 +118,7 @@ pub fn unprotect<'o>(
     protected: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    let sealed = Sealed::parse(protected)?;
-    window.check(sealed.time(), now)?;
-    open(key.expose(), &sealed, out)
+    TopicCipher::new(key).unprotect(now, window, protected, out)
 }
 
 /// Protects and signs a message (PK mode): `plaintext.len() + 104` bytes at the start of `out`,
@@ -97,7 +135,7 @@ pub fn protect_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal_signed(key.expose(), signer, signing, now, plaintext, out)
+    seal_signed(&Siv::new(key.expose()), signer, signing, now, plaintext, out)
 }
 
 /// Checks the signature of a message and opens it (PK mode) into the start of `out`, which needs
@@ -118,7 +156,7 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open(key.expose(), &message.sealed, out)
+    open(&Siv::new(key.expose()), &message.sealed, out)
 }
 
 /// Protects a command for the client that holds the key: the id key of an SK client, the shared
@@ -134,7 +172,7 @@ pub fn protect_command(
 ) -> Result<ProtectedCommand> {
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
-    seal(key.command_key(), now, &plaintext, bytes.room(plaintext.len() + SK_OVERHEAD))?;
+    seal(&Siv::new(key.command_key()), now, &plaintext, bytes.room(plaintext.len() + SK_OVERHEAD))?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -230,7 +268,7 @@ impl StateDigester {
 }
 
 pub(crate) fn seal<'o>(
-    key: &[u8; KEY_LEN],
+    siv: &Siv,
     now: Timestamp,
     plaintext: &[u8],
     out: &'o mut [u8],
@@ -238,13 +276,13 @@ pub(crate) fn seal<'o>(
     let out = out.get_mut(..plaintext.len() + SK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
     let parts = SealedMut::split(out, plaintext.len())?;
     *parts.timestamp = now.to_bytes();
-    *parts.siv = siv::seal(key, &[parts.timestamp], plaintext, parts.ciphertext)?;
+    *parts.siv = siv.seal(&[parts.timestamp], plaintext, parts.ciphertext)?;
     Ok(out)
 }
 
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_signed<'o>(
-    key: &[u8; KEY_LEN],
+    siv: &Siv,
     signer: ClientId,
     signing: &SigningKey,
     now: Timestamp,
@@ -256,21 +294,17 @@ pub(crate) fn seal_signed<'o>(
         out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
     let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     let (id, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
-    let (siv, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    let (tag, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     *time = now.to_bytes();
     *id = *signer.as_bytes();
-    *siv = siv::seal(key, &[time], plaintext, ciphertext)?;
+    *tag = siv.seal(&[time], plaintext, ciphertext)?;
     *signature = signing.sign(signed);
     Ok(out)
 }
 
-pub(crate) fn open<'o>(
-    key: &[u8; KEY_LEN],
-    sealed: &Sealed<'_>,
-    out: &'o mut [u8],
-) -> Result<&'o mut [u8]> {
+pub(crate) fn open<'o>(siv: &Siv, sealed: &Sealed<'_>, out: &'o mut [u8]) -> Result<&'o mut [u8]> {
     let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
     let time: &[u8; TIMESTAMP_LEN] = sealed.timestamp;
-    siv::open(key, &[time], sealed.siv, sealed.ciphertext, plain)?;
+    siv.open(&[time], sealed.siv, sealed.ciphertext, plain)?;
     Ok(plain)
 }

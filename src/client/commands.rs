@@ -11,11 +11,12 @@ use super::identity::Identity;
 #[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
-use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Stamp};
+use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Ready, Stamp};
 use super::storage::Storage;
 use super::{Client, Mark};
 use crate::command::{Command, Opcode, is_for_mode};
 use crate::crypto::keys::KEY_LEN;
+use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
@@ -39,7 +40,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         if self.mark.contains(&stamp) {
             return Err(Error::Replayed);
         }
-        let plaintext = protect::open(self.identity.command_key(), &sealed, out)?;
+        let plaintext = protect::open(&Siv::new(self.identity.command_key()), &sealed, out)?;
         let mode = self.mode();
         let command = self.mark.check(&stamp).map(|()| {
             if !is_for_mode(plaintext, mode) {
@@ -115,9 +116,12 @@ impl<S: Storage, M: Memory> Client<S, M> {
             Some(old) => {
                 let previous = Previous { key: old.key, replaced_at: now };
                 let previous = (kind == Kind::Topic).then_some(previous);
-                Entry { slot: old.slot, key: *key, previous }
+                Entry { slot: old.slot, key: *key, previous, ready: Ready::default() }
             }
-            None => Entry { slot: self.free_slot()?, key: *key, previous: None },
+            None => {
+                let slot = self.free_slot()?;
+                Entry { slot, key: *key, previous: None, ready: Ready::default() }
+            }
         };
         let slot = records::encode_slot(kind, *self.generations.of(kind), &stamp, name, &entry);
         self.write_slot(entry.slot, &slot, stamp)?;

@@ -2,13 +2,21 @@
 //! What a client holds in RAM beside its storage: keys at hand, and messages seen.
 
 use super::records::{Entry, Kind};
-use crate::id::{ID_LEN, Timestamp};
+use crate::error::Result;
+use crate::id::{ID_LEN, Timestamp, TopicHash};
 use crate::wire::message::SIV_LEN;
 
 /// A table of keys and, where it is wanted, a cache of messages that were seen.
 ///
 /// A key that the table has no place for still works: the client reads it from storage.
 pub trait Memory {
+    /// The hash of a topic; a table may remember it.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`](crate::Error::InvalidTopic).
+    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
+        TopicHash::from_topic(topic)
+    }
     /// The key of a name.
     fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry>;
     /// Adds or replaces a key; dropped if there is no place.
@@ -34,7 +42,16 @@ pub struct HeapMemory {
     counts: super::records::PerKind<u32>,
     seen: std::collections::BTreeSet<(Timestamp, [u8; SIV_LEN])>,
     cache: usize,
+    /// Hashes of topics that were named lately: SHA3 would be half the cost of a short message.
+    hashes: std::sync::Mutex<std::collections::HashMap<String, TopicHash>>,
 }
+
+/// So many hashes are remembered; then all are forgotten, since a peer may choose the topics.
+#[cfg(feature = "std")]
+const HASHES_MAX: usize = 1024;
+/// Of topics up to this length, in bytes.
+#[cfg(feature = "std")]
+const HASHED_MAX: usize = 256;
 
 #[cfg(feature = "std")]
 impl HeapMemory {
@@ -48,6 +65,21 @@ impl HeapMemory {
 
 #[cfg(feature = "std")]
 impl Memory for HeapMemory {
+    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
+        // Another thread uses it at this moment: then without.
+        let hashes = self.hashes.try_lock().ok().filter(|_| topic.len() <= HASHED_MAX);
+        let Some(mut hashes) = hashes else { return TopicHash::from_topic(topic) };
+        if let Some(hash) = hashes.get(topic) {
+            return Ok(*hash);
+        }
+        let hash = TopicHash::from_topic(topic)?;
+        if hashes.len() >= HASHES_MAX {
+            hashes.clear();
+        }
+        hashes.insert(topic.to_string(), hash);
+        Ok(hash)
+    }
+
     fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry> {
         self.keys.get(&(kind, *name))
     }

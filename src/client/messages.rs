@@ -9,12 +9,14 @@ use super::memory::Memory;
 use super::records::{Entry, Kind};
 use super::storage::Storage;
 use crate::command::Opcode;
+use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
-use crate::id::{ClientId, Mode, Timestamp, TopicHash, check_topic};
+use crate::id::{ClientId, Mode, Timestamp};
 use crate::protect::{self, Window};
 use crate::wire::message::Sealed;
 #[cfg(feature = "pubkey")]
 use crate::wire::message::Signed;
+use crate::wire::topic::CONTROL_TOPIC_LEN;
 
 /// What came in.
 #[derive(Debug)]
@@ -61,21 +63,19 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        check_topic(topic)?;
-        if *topic == *self.control_topic() {
+        if self.is_control_topic(topic) {
             return Err(Error::InvalidTopic);
         }
+        let hash = self.memory.topic_hash(topic)?;
         let now = self.time(now.into())?;
-        let hash = TopicHash::from_topic(topic)?;
         self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
-            match self.identity.keys() {
-                Keys::Symmetric(_) => protect::seal(key, now, message, out),
+            entry.ok_or(Error::TopicKeyMissing)?.with_cipher(|siv| match self.identity.keys() {
+                Keys::Symmetric(_) => protect::seal(siv, now, message, out),
                 #[cfg(feature = "pubkey")]
                 Keys::KeyPair { signing, .. } => {
-                    protect::seal_signed(key, self.id(), signing, now, message, out)
+                    protect::seal_signed(siv, self.id(), signing, now, message, out)
                 }
-            }
+            })
         })?
     }
 
@@ -99,12 +99,11 @@ impl<S: Storage, M: Memory> Client<S, M> {
         protected: &[u8],
         out: &'o mut [u8],
     ) -> Result<Unprotected<&'o mut [u8]>> {
-        check_topic(topic)?;
         let now = now.into();
-        if *topic == *self.control_topic() {
+        if self.is_control_topic(topic) {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
-        let hash = TopicHash::from_topic(topic)?;
+        let hash = self.memory.topic_hash(topic)?;
         let (sealed, signer) = self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
             self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
         })??;
@@ -155,6 +154,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
+    fn is_control_topic(&self, topic: &str) -> bool {
+        topic.len() == CONTROL_TOPIC_LEN && *topic == *self.control_topic()
+    }
+
     /// Whether a timestamp is near the clock; without one, not much before the last command.
     pub(super) fn check_time(&self, timestamp: Timestamp, now: Option<Timestamp>) -> Result<()> {
         let window = &self.settings.window;
@@ -187,15 +190,16 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Mode::PublicKey => self.check_signed(now, protected)?,
         };
-        let opened = match (protect::open(&entry.key, &sealed, out), &entry.previous) {
+        let opened = entry.with_cipher(|siv| protect::open(siv, &sealed, out).map(drop));
+        let opened = match (opened, &entry.previous) {
             (Err(Error::InvalidTag), Some(previous))
                 if self.in_transition(previous.replaced_at, now) =>
             {
-                protect::open(&previous.key, &sealed, out)
+                protect::open(&Siv::new(&previous.key), &sealed, out).map(drop)
             }
             (opened, _) => opened,
         };
-        opened.map(|_| (sealed, signer))
+        opened.map(|()| (sealed, signer))
     }
 
     #[cfg(feature = "pubkey")]

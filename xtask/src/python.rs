@@ -83,7 +83,7 @@ pub fn python() -> Stage {
 
     let mut runner = command(&inside);
     runner.args(["-m", "e4.vectors", "vectors"]);
-    let shared = root().join("../shared/vectors/peers");
+    let shared = root().join("../shared/vectors");
     if shared.is_dir() {
         runner.arg(shared);
     }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use e4_c2::domain::Caller;
 use e4_c2::store::{Store, Verified};
 use serde_json::json;
 
@@ -126,7 +127,8 @@ pub fn rekey(arguments: &RekeyArguments) -> Result<(), Failure> {
         ..DatabaseSettings::default()
     };
     let unlock = new.unlock(true)?;
-    store.rekey(&unlock)?;
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
+    store.rekey(&unlock, &Caller::new(&user, "e4 rekey"), config::clock().now())?;
     println!("the stored keys are sealed under the new one; from now on give it at every start");
     Ok(())
 }

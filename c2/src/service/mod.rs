@@ -62,7 +62,7 @@ impl Service {
     /// leaves the others as they are.
     ///
     /// # Errors
-    /// [`Error::Store`]; then nothing of it was stored.
+    /// [`Error::Store`], [`Error::Message`]; then nothing of it was stored.
     pub fn apply_all(
         &self,
         who: &Caller,
@@ -72,9 +72,10 @@ impl Service {
         self.store.write(|tx| {
             let mut results = Vec::with_capacity(operations.len());
             for operation in operations {
-                // Every check comes before the first change, so a refusal has changed nothing.
+                // Every check comes before the first change, so a refusal has changed nothing;
+                // what goes wrong later (no randomness) undoes all.
                 match apply(tx, now, who, operation) {
-                    Err(error @ Error::Store(_)) => return Err(error),
+                    Err(error @ (Error::Store(_) | Error::Message(_))) => return Err(error),
                     result => results.push(result),
                 }
             }

@@ -3,7 +3,9 @@
 //! unnoticed by anyone who does not have the data key.
 //!
 //! `mac = SHA3-256(audit key | mac before | at (8, little-endian) | length (8) and text of each of
-//! actor, origin, action, detail)`, from a mac of zeros on. The sponge makes this a MAC.
+//! actor, origin, action, detail)`, from a mac of zeros on. The sponge makes this a MAC. The end of
+//! the chain is stored with a mac of its own, so that records cut off are missed as well. Only who
+//! puts the whole database back to an earlier state is not noticed here: keep a copy of the end.
 
 use e4::crypto::hash::sha3_256;
 use serde_json::Value;
@@ -25,13 +27,24 @@ pub struct AuditHead {
 }
 
 impl AuditHead {
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (seq, mac) = bytes.split_first_chunk()?;
-        Some(Self { seq: i64::from_le_bytes(*seq), mac: mac.try_into().ok()? })
+    /// Before the first record.
+    const NONE: Self = Self { seq: 0, mac: [0; 32] };
+
+    /// Reads `seq (8, little-endian) | mac (32) | SHA3-256(audit key | "end" | seq | mac)`.
+    fn decode(key: &[u8; 32], bytes: &[u8]) -> Option<Self> {
+        let (seq, rest) = bytes.split_first_chunk()?;
+        let (mac, tag) = rest.split_first_chunk()?;
+        let head = Self { seq: i64::from_le_bytes(*seq), mac: *mac };
+        equal(&head.tag(key), tag.try_into().ok()?).then_some(head)
     }
 
-    fn encode(&self) -> Vec<u8> {
-        [self.seq.to_le_bytes().as_slice(), &self.mac].concat()
+    fn encode(&self, key: &[u8; 32]) -> Vec<u8> {
+        [self.seq.to_le_bytes().as_slice(), &self.mac, &self.tag(key)].concat()
+    }
+
+    /// Shorter than what any record is hashed from, so never the mac of one.
+    fn tag(&self, key: &[u8; 32]) -> [u8; 32] {
+        sha3_256(&[key, b"end", &self.seq.to_le_bytes(), &self.mac])
     }
 }
 
@@ -49,8 +62,8 @@ pub enum Verified {
     },
 }
 
-pub(super) fn begin(connection: &mut dyn Connection) -> Result<()> {
-    let head = AuditHead { seq: 0, mac: [0; 32] }.encode();
+pub(super) fn begin(connection: &mut dyn Connection, key: &[u8; 32]) -> Result<()> {
+    let head = AuditHead::NONE.encode(key);
     connection.execute(
         "INSERT INTO meta (name, value) VALUES (?1, ?2)",
         params![HEAD, head.as_slice()],
@@ -78,8 +91,14 @@ impl Tx<'_> {
         let row = self
             .query_one("SELECT value FROM meta WHERE name = ?1 FOR UPDATE", params![HEAD])?
             .ok_or_else(|| Error::Store("no end of the audit records".into()))?;
-        AuditHead::decode(row.blob(0)?)
-            .ok_or_else(|| Error::Store("the end of the audit records is not understood".into()))
+        AuditHead::decode(&self.store.audit_key, row.blob(0)?)
+            .ok_or_else(|| Error::Store("the end of the audit records was altered".into()))
+    }
+
+    /// Whether a record is there.
+    pub(super) fn has_record(&mut self, head: &AuditHead) -> Result<bool> {
+        let row = self.query_one("SELECT mac FROM audit WHERE seq = ?1", params![head.seq])?;
+        Ok(row.is_some_and(|row| row.blob(0).is_ok_and(|mac| mac == head.mac)))
     }
 
     /// Adds a record.
@@ -110,7 +129,10 @@ impl Tx<'_> {
                 &mac
             ],
         )?;
-        self.set_meta(HEAD, &AuditHead { seq: record.seq, mac }.encode())
+        let head = AuditHead { seq: record.seq, mac };
+        self.set_meta(HEAD, &head.encode(&self.store.audit_key))?;
+        self.audited = Some(head);
+        Ok(())
     }
 
     /// Records after a number, at most `limit`, with their macs.
@@ -153,13 +175,17 @@ impl Store {
     pub fn verify_audit(&self) -> Result<Verified> {
         self.read(|tx| {
             let row = tx.query_one("SELECT value FROM meta WHERE name = ?1", params![HEAD])?;
-            let head = row.map(|row| row.blob(0).map(AuditHead::decode)).transpose()?.flatten();
-            let Some(head) = head else {
+            let Some(row) = row else {
                 return Ok(Verified::Broken { seq: 0, why: "the end of the chain is missing" });
             };
-            let mut last = AuditHead { seq: 0, mac: [0; 32] };
+            let Some(head) = AuditHead::decode(&self.audit_key, row.blob(0)?) else {
+                return Ok(Verified::Broken { seq: 0, why: "the end of the chain was altered" });
+            };
+            let mut last = AuditHead::NONE;
             loop {
-                let page = tx.audit_page(last.seq, PAGE)?;
+                // The first record has number 1; what was put before it is seen.
+                let after = if last == AuditHead::NONE { i64::MIN } else { last.seq };
+                let page = tx.audit_page(after, PAGE)?;
                 if page.is_empty() {
                     break;
                 }

@@ -52,16 +52,18 @@ impl Tx<'_> {
             .ok_or_else(|| Error::NotFound { what: What::Client, name: name.into() })
     }
 
-    /// A client by its name, if it exists.
+    /// A client by its name, if it exists. Its row is locked in a transaction that writes.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn find_client(&mut self, name: &str) -> Result<Option<ClientRow>> {
-        let sql = if self.write {
-            // The reconciler of another process may be at work on it.
-            select!("WHERE name = ?1 AND removed = 0 FOR UPDATE")
-        } else {
-            select!("WHERE name = ?1 AND removed = 0")
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        // Who writes what it read here must not undo what another process wrote meanwhile.
+        let sql = match self.write {
+            true => select!("WHERE name = ?1 AND removed = 0 FOR UPDATE"),
+            false => select!("WHERE name = ?1 AND removed = 0"),
         };
         let row = self.query_one(sql, params![name])?;
         row.as_ref().map(client_row).transpose()

@@ -171,11 +171,17 @@ pub enum Fault {
     Fatal(String),
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Again(text) | Fault::Fatal(text) => f.write_str(text),
+        }
+    }
+}
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Again(text) | Fault::Fatal(text) => Error::Store(text),
-        }
+        Error::Store(fault.to_string())
     }
 }
 

@@ -14,11 +14,12 @@ mod topics;
 mod vault;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use e4::Mode;
 use zeroize::Zeroizing;
 
-use crate::domain::{Error, Millis, RESET_PEERS, RESET_TOPICS, Result};
+use crate::domain::{Caller, Error, Millis, RESET_PEERS, RESET_TOPICS, Result};
 use database::params;
 pub use database::{Connection, Database, Fault, Param, Row, Value};
 pub use postgres::Postgres;
@@ -33,7 +34,7 @@ pub use keys::{C2Key, ClientKey, KeyOfClient};
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
 
 /// How often a transaction is tried when others are in its way.
-const TRIES: usize = 8;
+const TRIES: u32 = 10;
 
 /// An open database.
 pub struct Store {
@@ -57,20 +58,14 @@ impl Store {
         mode: Option<Mode>,
         now: Millis,
     ) -> Result<Self> {
-        let mut connection = database.connect()?;
-        migrate(&mut *connection, now)?;
-        connection.begin(true)?;
-        let opened = set_up(&mut *connection, unlock, mode, now);
-        let (vault, mode) = match opened {
-            Ok(opened) => {
-                connection.commit()?;
-                opened
-            }
-            Err(error) => {
-                connection.rollback();
-                return Err(error);
-            }
-        };
+        let (connection, (vault, mode)) = tried(|| {
+            let mut connection = database.connect()?;
+            let opened = once(&mut *connection, |connection| {
+                migrate(connection, now)?;
+                set_up(connection, unlock, mode, now)
+            })?;
+            Ok((connection, opened))
+        })?;
         Ok(Self {
             audit_key: vault.audit_key(),
             database,
@@ -98,31 +93,25 @@ impl Store {
     /// What `work` returns; [`Error::Store`].
     pub fn write<T>(&self, mut work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
         let mut place = lock(&self.writer);
-        let mut last = None;
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                std::thread::sleep(std::time::Duration::from_millis(5 << attempt));
-            }
+        let mut unsure = None;
+        tried(|| {
+            // After a fault the connection is not used again: it may be what is broken.
             let mut connection = match place.take() {
                 Some(connection) => connection,
-                None => match self.database.connect() {
-                    Ok(connection) => connection,
-                    Err(fault) => {
-                        last = Some(fault);
-                        continue;
-                    }
-                },
+                None => self.database.connect()?,
             };
-            match self.attempt(&mut *connection, true, &mut work) {
-                Ok(done) => {
-                    *place = Some(connection);
-                    return done;
-                }
-                // The connection may be what is broken.
-                Err(fault) => last = Some(fault),
+            let done = self.attempt(&mut *connection, true, &mut work, &mut unsure);
+            if !matches!(done, Err(Failure::Fault(_))) {
+                *place = Some(connection);
             }
-        }
-        Err(last.map_or_else(|| Error::Store("no attempt".into()), Error::from))
+            done
+        })
+        .map_err(|error| match error {
+            Error::Store(text) if unsure.is_some() => {
+                Error::Store(format!("{text}; it is not known whether the change was made"))
+            }
+            error => error,
+        })
     }
 
     /// Runs a transaction that reads one state of everything.
@@ -133,110 +122,163 @@ impl Store {
         if self.database.readers() == 0 {
             return self.write(work);
         }
-        let mut last = None;
-        for _ in 0..TRIES {
+        tried(|| {
             let pooled = lock(&self.readers).pop();
             let mut connection = match pooled {
                 Some(connection) => connection,
                 None => self.database.connect()?,
             };
-            match self.attempt(&mut *connection, false, &mut work) {
-                Ok(done) => {
-                    let mut pool = lock(&self.readers);
-                    if pool.len() < self.database.readers() {
-                        pool.push(connection);
-                    }
-                    return done;
-                }
-                Err(fault) => last = Some(fault),
+            let done = self.attempt(&mut *connection, false, &mut work, &mut None);
+            let mut pool = lock(&self.readers);
+            match &done {
+                // Where one connection broke, the others did as well.
+                Err(Failure::Fault(_)) => pool.clear(),
+                _ if pool.len() < self.database.readers() => pool.push(connection),
+                _ => {}
             }
-        }
-        Err(last.map_or_else(|| Error::Store("no attempt".into()), Error::from))
+            done
+        })
     }
 
-    /// One attempt; the fault is one that may be over the next time.
+    /// One attempt. `unsure` is what an attempt before may have made last, and its result.
     fn attempt<T>(
         &self,
         connection: &mut dyn Connection,
         write: bool,
         work: &mut impl FnMut(&mut Tx) -> Result<T>,
-    ) -> std::result::Result<Result<T>, Fault> {
-        match connection.begin(write) {
-            Ok(()) => {}
-            Err(fault @ Fault::Again(_)) => return Err(fault),
-            Err(fault) => return Ok(Err(fault.into())),
-        }
-        let mut tx = Tx { connection, store: self, write, again: None };
-        let done = work(&mut tx);
-        let again = tx.again.take();
-        if let Some(again) = again {
-            connection.rollback();
-            return Err(Fault::Again(again));
-        }
-        if done.is_err() {
-            connection.rollback();
-            return Ok(done);
-        }
-        match connection.commit() {
-            Ok(()) => Ok(done),
-            Err(fault @ Fault::Again(_)) => {
-                connection.rollback();
-                Err(fault)
-            }
-            Err(fault) => {
-                connection.rollback();
-                Ok(Err(fault.into()))
+        unsure: &mut Option<(AuditHead, T)>,
+    ) -> std::result::Result<T, Failure> {
+        connection.begin(write)?;
+        let mut tx = Tx { connection, store: self, write, fault: None, audited: None };
+        if let Some((head, done)) = unsure.take() {
+            match tx.has_record(&head) {
+                Ok(true) => {
+                    tx.connection.rollback();
+                    return Ok(done);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    *unsure = Some((head, done));
+                    return Err(tx.give_up(error));
+                }
             }
         }
+        let done = match work(&mut tx) {
+            // PostgreSQL undoes a transaction in which a statement failed, whatever comes after.
+            Ok(done) if tx.fault.is_none() => done,
+            Ok(_) => return Err(tx.give_up(Error::Store("a statement failed".into()))),
+            Err(error) => return Err(tx.give_up(error)),
+        };
+        let audited = tx.audited.take();
+        if let Err(fault) = connection.commit() {
+            connection.rollback();
+            // The connection may have broken after the commit: the next attempt looks.
+            *unsure = audited.map(|head| (head, done));
+            return Err(Failure::Fault(fault));
+        }
+        Ok(done)
     }
 
-    /// Puts the data key under another passphrase or key file. One row changes.
+    /// Puts the data key under another passphrase or key file: one row, and an audit record.
     ///
     /// # Errors
     /// [`Error::Invalid`] if that is too short; [`Error::Store`].
-    pub fn rekey(&self, unlock: &Unlock) -> Result<()> {
+    pub fn rekey(&self, unlock: &Unlock, who: &Caller, now: Millis) -> Result<()> {
         let stored = self.vault.wrap(unlock)?;
-        self.write(|tx| tx.set_meta(META_DATA_KEY, &stored))
+        let detail = serde_json::json!({ "unlock": format!("{unlock:?}") });
+        self.write(|tx| {
+            tx.lock_audit()?;
+            tx.set_meta(META_DATA_KEY, &stored)?;
+            tx.audit(now, who, "rekey", &detail)
+        })
     }
 }
 
 const META_DATA_KEY: &str = "data key";
 const META_MODE: &str = "mode";
 
-fn migrate(connection: &mut dyn Connection, now: Millis) -> Result<()> {
-    connection.begin(true)?;
-    let done = (|| {
-        connection.lock_schema()?;
-        connection.script(
-            "CREATE TABLE IF NOT EXISTS schema_versions \
-             (version BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)",
-        )?;
-        let rows = connection.query("SELECT COUNT(*) FROM schema_versions", &[])?;
-        let version = rows.first().map_or(Ok(0), |row| row.int(0))?;
-        let version = usize::try_from(version).unwrap_or_default();
-        if version > MIGRATIONS.len() {
-            return Err(Error::Store(format!(
-                "its schema has version {version}, and this program knows {} at most: use a \
-                 newer one",
-                MIGRATIONS.len()
-            )));
-        }
-        for (number, script) in (1i64..).zip(MIGRATIONS).skip(version) {
-            connection.script(script)?;
-            connection.execute(
-                "INSERT INTO schema_versions (version, applied_at) VALUES (?1, ?2)",
-                params![number, now],
-            )?;
-        }
-        Ok(())
-    })();
-    match done {
-        Ok(()) => Ok(connection.commit()?),
-        Err(error) => {
-            connection.rollback();
-            Err(error)
+/// Why an attempt ended without a result.
+enum Failure {
+    /// The database could not; the connection is not to be used again.
+    Fault(Fault),
+    /// The work was refused.
+    Refused(Error),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Fault(fault)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Refused(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Fault(fault) => fault.into(),
+            Failure::Refused(error) => error,
         }
     }
+}
+
+/// Tries until it works, or will not the next time either.
+fn tried<T>(mut attempt: impl FnMut() -> std::result::Result<T, Failure>) -> Result<T> {
+    let mut wait = Duration::from_millis(5);
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(Failure::Fault(Fault::Again(_))) => std::thread::sleep(wait),
+            done => return done.map_err(Error::from),
+        }
+        wait *= 2;
+    }
+    attempt().map_err(Error::from)
+}
+
+/// Runs a transaction that writes.
+fn once<T>(
+    connection: &mut dyn Connection,
+    work: impl FnOnce(&mut dyn Connection) -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    connection.begin(true)?;
+    let done = work(connection).and_then(|done| {
+        connection.commit()?;
+        Ok(done)
+    });
+    if done.is_err() {
+        connection.rollback();
+    }
+    done
+}
+
+/// Brings the schema to the newest version.
+fn migrate(connection: &mut dyn Connection, now: Millis) -> std::result::Result<(), Failure> {
+    connection.lock_schema()?;
+    connection.script(
+        "CREATE TABLE IF NOT EXISTS schema_versions \
+         (version BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)",
+    )?;
+    let rows = connection.query("SELECT COALESCE(MAX(version), 0) FROM schema_versions", &[])?;
+    let version = rows.first().map_or(Ok(0), |row| row.int(0))?;
+    let version = usize::try_from(version).unwrap_or_default();
+    if version > MIGRATIONS.len() {
+        return Err(Failure::Refused(Error::Store(format!(
+            "its schema has version {version}, and this program knows {} at most: use a newer one",
+            MIGRATIONS.len()
+        ))));
+    }
+    for (number, script) in (1i64..).zip(MIGRATIONS).skip(version) {
+        connection.script(script)?;
+        connection.execute(
+            "INSERT INTO schema_versions (version, applied_at) VALUES (?1, ?2)",
+            params![number, now],
+        )?;
+    }
+    Ok(())
 }
 
 /// Reads what the database was set up with, or sets it up.
@@ -245,17 +287,17 @@ fn set_up(
     unlock: &Unlock,
     mode: Option<Mode>,
     now: Millis,
-) -> Result<(Vault, Mode)> {
-    connection.lock_schema()?;
+) -> std::result::Result<(Vault, Mode), Failure> {
     if let Some(stored) = meta(connection, META_DATA_KEY)? {
         let vault = Vault::unwrap(&stored, unlock)?;
         let found = match meta(connection, META_MODE)?.as_deref() {
             Some([1]) => Mode::Symmetric,
             Some([2]) => Mode::PublicKey,
-            _ => return Err(Error::Store("the stored mode is not understood".into())),
+            _ => return Err(Error::Store("the stored mode is not understood".into()).into()),
         };
         if mode.is_some_and(|mode| mode != found) {
-            return Err(Error::invalid("mode", "this database was set up for the other mode"));
+            let why = "this database was set up for the other mode";
+            return Err(Error::invalid("mode", why).into());
         }
         return Ok((vault, found));
     }
@@ -269,7 +311,7 @@ fn set_up(
         connection
             .execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", params![name, value])?;
     }
-    audit::begin(connection)?;
+    audit::begin(connection, &vault.audit_key())?;
     for counter in ["clients", "topics", "fanouts"] {
         connection.execute("INSERT INTO counters (name, last) VALUES (?1, 0)", params![counter])?;
     }
@@ -279,19 +321,24 @@ fn set_up(
     Ok((vault, mode))
 }
 
-fn meta(connection: &mut dyn Connection, name: &str) -> Result<Option<Vec<u8>>> {
+fn meta(
+    connection: &mut dyn Connection,
+    name: &str,
+) -> std::result::Result<Option<Vec<u8>>, Failure> {
     let rows = connection.query("SELECT value FROM meta WHERE name = ?1", params![name])?;
-    rows.first().map(|row| row.blob(0).map(<[u8]>::to_vec)).transpose()
+    Ok(rows.first().map(|row| row.blob(0).map(<[u8]>::to_vec)).transpose()?)
 }
 
 /// A transaction. Its methods stand in the files of their nouns.
 pub struct Tx<'a> {
     connection: &'a mut dyn Connection,
     store: &'a Store,
-    /// Whether it may change anything.
+    /// Whether it may write.
     write: bool,
-    /// Why it has to be tried again.
-    again: Option<String>,
+    /// What the database said to a statement that failed.
+    fault: Option<Fault>,
+    /// The newest audit record of this transaction.
+    audited: Option<AuditHead>,
 }
 
 impl Tx<'_> {
@@ -314,10 +361,17 @@ impl Tx<'_> {
     }
 
     fn note<T>(&mut self, done: std::result::Result<T, Fault>) -> Result<T> {
-        if let Err(Fault::Again(text)) = &done {
-            self.again = Some(text.clone());
-        }
-        done.map_err(Error::from)
+        done.map_err(|fault| {
+            let error = Error::Store(fault.to_string());
+            self.fault.get_or_insert(fault);
+            error
+        })
+    }
+
+    /// Makes everything undone.
+    fn give_up(&mut self, error: Error) -> Failure {
+        self.connection.rollback();
+        self.fault.take().map_or(Failure::Refused(error), Failure::Fault)
     }
 
     /// The mode for which the database was set up.

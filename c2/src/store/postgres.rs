@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use postgres::config::SslMode;
 use postgres::error::SqlState;
@@ -42,6 +43,14 @@ impl Postgres {
             config.password(password);
         }
         let tls = authorities.map(tls).transpose()?;
+        if tls.is_none() && config.get_ssl_mode() == SslMode::Require {
+            let why = "the address of the database asks for TLS: name a file of authorities";
+            return Err(Fault::Fatal(why.into()));
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(10));
+        }
+        config.keepalives_idle(Duration::from_secs(60));
         config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         Ok(Self { config, tls })
     }
@@ -180,7 +189,9 @@ fn row(row: &postgres::Row) -> Result<Row, Fault> {
 
 fn fault(error: postgres::Error) -> Fault {
     let code = error.code();
+    let broken = error.source().is_some_and(|source| source.is::<std::io::Error>());
     let again = error.is_closed()
+        || broken
         || [
             SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::T_R_DEADLOCK_DETECTED,

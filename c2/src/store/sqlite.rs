@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -10,17 +11,19 @@ use rusqlite::{ErrorCode, OpenFlags, ToSql};
 
 use super::database::{Connection, Database, Fault, Param, Row, Value};
 
-/// A database in one file, or in memory.
+/// A database in one file, or in memory. Clones are the same database.
+#[derive(Clone)]
 pub struct Sqlite {
     place: Place,
 }
 
+#[derive(Clone)]
 enum Place {
     File(PathBuf),
     /// A name that the connections share, and one connection that keeps it alive.
     Memory {
         name: String,
-        _keeper: std::sync::Mutex<rusqlite::Connection>,
+        _keeper: Arc<Mutex<rusqlite::Connection>>,
     },
 }
 
@@ -34,7 +37,7 @@ impl Sqlite {
         Ok(Self { place: Place::File(path.to_path_buf()) })
     }
 
-    /// A database that is gone when dropped, for tests and trials.
+    /// A database that is gone when the last clone is dropped, for tests and trials.
     ///
     /// # Errors
     /// What SQLite says.
@@ -44,7 +47,7 @@ impl Sqlite {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("file:e4-{number}?mode=memory&cache=shared");
         let keeper = open(Path::new(&name)).map_err(fault)?;
-        Ok(Self { place: Place::Memory { name, _keeper: keeper.into() } })
+        Ok(Self { place: Place::Memory { name, _keeper: Arc::new(keeper.into()) } })
     }
 }
 

@@ -26,9 +26,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn find_topic(&mut self, name: &str) -> Result<Option<TopicRow>> {
+        let Ok(hash) = TopicHash::from_topic(name) else { return Ok(None) };
         let row = self.query_one(
-            "SELECT id, hash, name, epoch FROM topics WHERE name = ?1 AND removed = 0",
-            params![name],
+            "SELECT id, hash, name, epoch FROM topics WHERE hash = ?1 AND removed = 0",
+            params![hash.as_bytes()],
         )?;
         row.as_ref().map(topic_row).transpose()
     }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use common::postgres::PostgresServer;
+use common::postgres;
 use e4::Mode;
 
 /// A storm over C2, its broker and its devices
@@ -100,9 +100,9 @@ fn storms(arguments: &Arguments) -> usize {
     let postgres = match arguments.database {
         Some(DatabaseName::Sqlite) => None,
         Some(DatabaseName::Postgres) => {
-            Some(PostgresServer::start().expect("PostgreSQL is not installed"))
+            Some(postgres::server().expect("PostgreSQL is not installed"))
         }
-        None => PostgresServer::start(),
+        None => postgres::server(),
     };
     let seed = arguments.seed.unwrap_or_else(|| {
         let mut seed = [0; 4];
@@ -110,7 +110,7 @@ fn storms(arguments: &Arguments) -> usize {
         u32::from_le_bytes(seed).into()
     });
     let mut databases = vec![None];
-    databases.extend(postgres.as_ref().map(Some));
+    databases.extend(postgres.map(Some));
     if arguments.database == Some(DatabaseName::Postgres) {
         databases.remove(0);
     }
@@ -127,8 +127,7 @@ fn storms(arguments: &Arguments) -> usize {
                     None => format!("{name}, sqlite"),
                     Some(_) => format!("{name}, postgres"),
                 };
-                let url = database
-                    .map(|server| server.database(&format!("storm_{}", name.replace('-', "_"))));
+                let url = database.map(postgres::Server::database);
                 storms.push(scope.spawn(move || storm(arguments, seed, mode, &title, url)));
             }
         }

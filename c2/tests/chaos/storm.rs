@@ -44,7 +44,7 @@ struct Storm {
 
 /// Where a storm happens.
 pub struct Site<'a> {
-    /// `postgresql://…`, or nothing for a file.
+    /// An address of PostgreSQL, or nothing for a file.
     pub database: Option<String>,
     /// For everything that a server keeps.
     pub directory: &'a Path,

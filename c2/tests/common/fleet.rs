@@ -134,6 +134,15 @@ impl Device {
         self.client.lock().unwrap().topic_count()
     }
 
+    /// A command that reaches the device in another way than through C2.
+    pub fn inject(&self, command: &[u8]) {
+        let mut client = self.client.lock().unwrap();
+        let control = client.control_topic();
+        client.unprotect_to_vec(Timestamp::now(), &control, command).unwrap();
+        // Nobody is told.
+        let _ = client.answer(Timestamp::now());
+    }
+
     pub fn digest(&self) -> e4::wire::answer::StateDigest {
         self.client.lock().unwrap().digest().unwrap()
     }

@@ -57,7 +57,9 @@ CREATE TABLE topics (
   made_at BIGINT NOT NULL,
   epoch   BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX topics_name ON topics (name) WHERE removed = 0;
+CREATE UNIQUE INDEX topics_hash ON topics (hash) WHERE removed = 0;
+-- For lists. PostgreSQL has no room for whole topics of 64 KiB in an index.
+CREATE INDEX topics_name ON topics ((substr(name, 1, 400))) WHERE removed = 0;
 
 CREATE TABLE topic_keys (
   topic   BIGINT NOT NULL,
