@@ -297,23 +297,28 @@ impl<P: Publisher> Work<P> {
                 Event::Wake | Event::Stop => {}
             }
         }
-        let News { done, heard, ended } = &self.news;
+        let News { done, heard, ended } = &mut self.news;
+        // Several servers hear the same answers: they lock clients in the same order, which keeps
+        // that of each client's own.
+        done.sort_by_key(|(client, _)| *client);
+        heard.sort_by_key(|(id, _)| *id.as_bytes());
+        ended.sort_by_key(|round| round.client);
         if done.is_empty() && heard.is_empty() && ended.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
         self.store.write(|tx| {
-            for (client, about) in done {
+            for (client, about) in &*done {
                 tx.handed(*client, about, now)?;
             }
-            for (id, payload) in heard {
+            for (id, payload) in &*heard {
                 let heard = hear(tx, *id, payload, now)?;
                 debug!(client = %id, ?heard, "answer");
                 if heard == Heard::Foreign {
                     warn!(client = %id, "an answer opens under none of the client's keys");
                 }
             }
-            for round in ended {
+            for round in &*ended {
                 // Nobody knows what arrived of a round that was cut off: at once again.
                 let wait = if round.lost { 0 } else { round.wait };
                 tx.move_due(round.client, round.lease, Some(now + wait))?;
