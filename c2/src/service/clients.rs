@@ -110,6 +110,7 @@ pub fn reset_client(tx: &mut Tx, now: Millis, name: &str) -> Result<Outcome> {
     tx.forget_holdings(client.row, Kind::Topic)?;
     tx.forget_holdings(client.row, Kind::Peer)?;
     (client.reset, client.drift, client.trouble) = (tx.everything(), 0, None);
+    client.key_tries = 0;
     client.due_at = Some(now);
     tx.update_client(&client)?;
     Ok(Outcome::default())
