@@ -11,6 +11,9 @@ use crate::store::{C2Key, ClientKey, KeyOfClient, Tx};
 /// How old a command may be before its client, when it shows itself, is sent it again.
 const FRESH: Millis = 3_000;
 
+/// The drift at which resets are given up: six did not help.
+const HOPELESS: i64 = 14;
+
 /// What was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -37,6 +40,12 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         Mode::PublicKey => tx.c2_keys()?,
     };
     let Some((key, pair, time, answer)) = open(&client, &keys, &c2, payload) else {
+        // One that was late, under a key that the client has confirmed to have replaced.
+        let seconds = payload.first_chunk().map(|time| u64::from_le_bytes(*time));
+        if seconds.is_some_and(|seconds| i64::try_from(seconds).is_ok_and(|s| s <= client.answered))
+        {
+            return Ok(Heard::Ignored);
+        }
         if client.trouble.is_none() {
             client.trouble = Some(
                 "what it says opens under none of the keys that C2 has for it: it was given \
@@ -57,6 +66,9 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
     client.answers = true;
     (client.answered, client.answer_siv) = (seconds, siv);
     client.seen_at = Some(now);
+    if client.drift < HOPELESS {
+        client.trouble = None;
+    }
     confirm_keys(tx, &mut client, key, pair)?;
     take(tx, &mut client, &answer, c2.last().map_or(0, |key| key.epoch), now)?;
     tx.update_client(&client)?;
@@ -115,6 +127,7 @@ fn take(
             known
         }
     };
+    let hello = answer.command.is_none();
     let unsettled = tx.unsettled(client.row)?;
     let ladder = client.ladder_tries(c2_epoch).is_some();
     if !known || unsettled.is_empty() {
@@ -126,13 +139,15 @@ fn take(
             client.due_at = ladder.then_some(now);
             return Ok(());
         }
-        if unsettled.is_empty() && client.reset == 0 && !ladder {
+        // That a reset did not help is told by the answer to a command, once it was sent (an odd
+        // drift says so): who says hello may have slept through it.
+        let waits = client.reset != 0 && (hello || client.drift % 2 == 0);
+        if unsettled.is_empty() && !waits && !ladder {
             drifted(tx, client, now)?;
             return Ok(());
         }
     }
     // It is awake: what it was sent while it slept is sent again at once.
-    let hello = answer.command.is_none();
     let waits = |item: &Holding| item.sent != item.target || item.changed_at < now - FRESH;
     let stale = unsettled.iter().any(waits) || (ladder && client.key_tries + client.c2_tries == 0);
     if hello || stale {
@@ -146,17 +161,20 @@ fn take(
 /// The client confirmed everything, and yet holds something else: it is told everything again, and
 /// if that does not help it forgets everything first.
 fn drifted(tx: &mut Tx, client: &mut ClientRow, now: Millis) -> Result<()> {
-    let gave_up = client.trouble.is_some() && client.drift > 1;
-    if gave_up {
+    if client.drift >= HOPELESS {
+        client.reset = 0;
+        client.due_at = None;
+        client.trouble = Some("its state differs from what it should be, even after resets".into());
         return Ok(());
     }
     let nothing = tx.holdings(client.row)?.iter().all(|holding| holding.target == 0);
     if client.drift == 0 && !nothing {
         client.drift = 1;
     } else {
-        client.drift = client.drift.max(1);
+        client.drift = (client.drift + 1).max(2);
         client.reset = tx.everything();
     }
+    client.key_tries = 0;
     tx.tell_again(client.row)?;
     client.due_at = Some(now);
     Ok(())

@@ -4,7 +4,7 @@
 //! Order and timestamps: a client refuses a command that is older than the newest one it applied
 //! (PROTOCOL section 7), so the timestamps of one client never decrease. Within one second the order
 //! of arrival is the broker's; hence a command that contradicts one of the same second waits for
-//! the next, and a reset is stamped a second before what follows it.
+//! the next, and a reset, and new keys before it, are stamped a second before what follows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,9 +17,6 @@ use e4::{
 use super::policy::Policy;
 use crate::domain::{ClientRow, Error, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result};
 use crate::store::{C2Key, ClientKey, Handed, KeyOfClient, Sent, Tx};
-
-/// A reset that helped so often no more helps not at all.
-const RESETS_MAX: i64 = 6;
 
 /// A command on its way.
 pub struct Letter {
@@ -118,6 +115,11 @@ pub fn round(
     policy: &Policy,
     now: Millis,
 ) -> Result<Option<Round>> {
+    let reset = client.reset != 0;
+    if reset {
+        // Whatever the client confirmed before, it will have forgotten.
+        tx.unconfirm(client.row, client.reset)?;
+    }
     let unsettled = tx.unsettled(client.row)?;
     let unsettled = without_void(tx, &client, unsettled)?;
     let seconds = now.div_euclid(1000);
@@ -129,20 +131,12 @@ pub fn round(
     let items: Vec<&Holding> = unsettled
         .items
         .iter()
-        .filter(|item| item.sent != item.target || worth(item.tries))
+        .filter(|item| reset || item.sent != item.target || worth(item.tries))
         .filter(|item| item.target == 0 || item.key.is_some())
         .collect();
     let ladder = client.ladder_tries(batch.c2_epoch());
-    let reset = client.reset != 0;
     if items.is_empty() && !reset && !ladder.is_some_and(worth) {
         client.due_at = None;
-        tx.end_round(&client)?;
-        return Ok(None);
-    }
-    if reset && client.answers && client.drift >= RESETS_MAX {
-        client.reset = 0;
-        client.due_at = None;
-        client.trouble = Some("its state differs from what it should be, even after resets".into());
         tx.end_round(&client)?;
         return Ok(None);
     }
@@ -158,7 +152,9 @@ pub fn round(
     let keys = tx.client_keys(client.row, client.key_confirmed)?;
     let c2: Vec<&C2Key> = batch.c2.iter().filter(|key| key.epoch >= client.c2_confirmed).collect();
     let mut letters = Letters { id: client.id, all: Vec::new() };
-    let newest = match letters.ladder(&client, &keys, &c2, stamp)? {
+    // The client takes no reset that is older than the keys before it.
+    let first = if reset { stamp - 1 } else { stamp };
+    let newest = match letters.ladder(&client, &keys, &c2, first)? {
         Some(under) => under,
         None => {
             client.due_at = None;
@@ -168,11 +164,11 @@ pub fn round(
         }
     };
     if client.reset & RESET_TOPICS != 0 {
-        let payload = newest.protect(stamp - 1, &Command::ResetTopics)?;
+        let payload = newest.protect(first, &Command::ResetTopics)?;
         letters.push(payload, Handed::Reset);
     }
     if client.reset & RESET_PEERS != 0 {
-        let payload = newest.protect(stamp - 1, &Command::ResetPubKeys)?;
+        let payload = newest.protect(first, &Command::ResetPubKeys)?;
         letters.push(payload, Handed::Reset);
     }
     let mut tries = i64::MAX;
@@ -193,9 +189,12 @@ pub fn round(
         client.key_tries += 1;
         client.c2_tries += 1;
     }
-    if reset && client.answers {
-        client.drift = client.drift.max(1) + 1;
-        tries = tries.min(client.drift);
+    if reset {
+        if ladder.is_none() {
+            tries = tries.min(client.key_tries + 1);
+            client.key_tries += 1;
+        }
+        client.drift = client.drift.max(2) | 1;
     }
     client.stamp = stamp;
     client.due_at = Some(now + policy.lease());

@@ -3,7 +3,7 @@
 
 use super::Tx;
 use super::database::{Row, params};
-use crate::domain::{ClientRow, Holding, Kind, Millis, Result, UNKNOWN};
+use crate::domain::{ClientRow, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result, UNKNOWN};
 
 /// The wish for a topic key: always the newest.
 const NEWEST: i64 = -1;
@@ -225,6 +225,24 @@ impl Tx<'_> {
              WHERE client = ?1",
             params![client],
         )?;
+        Ok(())
+    }
+
+    /// Notes that what a client confirmed says no more how it stands: a reset
+    /// ([`RESET_TOPICS`], [`RESET_PEERS`], both) is on its way.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn unconfirm(&mut self, client: i64, reset: i64) -> Result<()> {
+        for (flag, kind) in [(RESET_TOPICS, Kind::Topic), (RESET_PEERS, Kind::Peer)] {
+            if reset & flag != 0 {
+                self.execute(
+                    "UPDATE holdings SET confirmed = -1 WHERE client = ?1 AND kind = ?2 \
+                     AND confirmed <> -1",
+                    params![client, kind as i64],
+                )?;
+            }
+        }
         Ok(())
     }
 
