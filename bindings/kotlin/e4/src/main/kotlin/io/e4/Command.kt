@@ -2,10 +2,8 @@
 package io.e4
 
 import io.e4.ffi.CommandFor
-import io.e4.ffi.checkTopicForKey
 import io.e4.ffi.openAnswer
 import io.e4.ffi.protectForMany
-import io.e4.ffi.sivOf
 import io.e4.ffi.Command as FfiCommand
 
 /**
@@ -147,7 +145,7 @@ public object E4 {
      * @throws E4Exception [E4Error.InvalidTopic]
      */
     @JvmStatic
-    public fun checkTopicForKey(topic: String): Unit = call { checkTopicForKey(topic) }
+    public fun checkTopicForKey(topic: String): Unit = call { io.e4.ffi.checkTopicForKey(topic) }
 
     /**
      * The SIV of a protected command, 16 bytes, by which an answer names it.
@@ -155,7 +153,7 @@ public object E4 {
      * @throws E4Exception [E4Error.MessageTooShort] below 24 bytes
      */
     @JvmStatic
-    public fun sivOf(protected: ByteArray): ByteArray = call { sivOf(protected) }
+    public fun sivOf(protected: ByteArray): ByteArray = call { io.e4.ffi.sivOf(protected) }
 
     /** AES-SIV (RFC 5297) under one key for both halves, for test vectors: SIV (16) and ciphertext. */
     @JvmStatic
