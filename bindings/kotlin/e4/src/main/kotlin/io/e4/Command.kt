@@ -59,7 +59,7 @@ public class Command private constructor(private val inner: FfiCommand) : AutoCl
         public fun setTopicKey(topic: TopicHash, key: TopicKey): Command =
             make { FfiCommand.setTopicKey(topic.bytes, key.inner) }
 
-        /** [setTopicKey] of a topic by its text. Use [E4.checkTopicForKey] on what people type. */
+        /** [setTopicKey] of a topic by its text. Use [E4Library.checkTopicForKey] on what people type. */
         @JvmStatic
         public fun setTopicKey(topic: String, key: TopicKey): Command =
             setTopicKey(TopicHash.fromTopic(topic), key)
@@ -104,7 +104,7 @@ public class Command private constructor(private val inner: FfiCommand) : AutoCl
 public class Answer internal constructor(
     /** The client's clock. It is for the caller to judge. */
     public val timestamp: Timestamp,
-    /** The SIV of the command that is answered, 16 bytes, as [E4.sivOf] gives it; null in a hello. */
+    /** The SIV of the command that is answered, 16 bytes, as [E4Library.sivOf] gives it; null in a hello. */
     public val command: ByteArray?,
     /** 0 if the command was applied, else the number of an error. */
     public val status: Int,
@@ -133,7 +133,7 @@ public class Answer internal constructor(
 }
 
 /** What belongs to no class. */
-public object E4 {
+public object E4Library {
     /** The version of the library. */
     @JvmStatic
     public val version: String get() = io.e4.ffi.version()

@@ -113,7 +113,7 @@ class ClientTest {
         assertNull(pair.client.answer(NOW))
         pair.client.unprotect(pair.client.controlTopic, command, NOW)
         val answer = Answer.open(pair.key, pair.client.answer(NOW)!!)
-        assertContentEquals(E4.sivOf(command), answer.command)
+        assertContentEquals(E4Library.sivOf(command), answer.command)
         assertContentEquals(pair.client.digest(), answer.digest)
         assertEquals(0, answer.status)
         assertNull(answer.error)
@@ -266,8 +266,8 @@ class ClientTest {
         fails(E4Error.InvalidTopic) { client.protect("", ByteArray(1)) }
         fails(E4Error.InvalidTopic) { client.protect(client.controlTopic, ByteArray(1)) }
         fails(E4Error.InvalidParameter) { client.protect("half a pair \ud800", ByteArray(1)) }
-        fails(E4Error.InvalidTopic) { E4.checkTopicForKey("plant/#") }
-        E4.checkTopicForKey(TOPIC)
+        fails(E4Error.InvalidTopic) { E4Library.checkTopicForKey("plant/#") }
+        E4Library.checkTopicForKey(TOPIC)
     }
 }
 

@@ -109,7 +109,7 @@ class TypesTest {
         assertEquals("3b8821b0d38371bf5b15a6eb2501c399", TopicHash.fromTopic(TOPIC).toString())
         assertNotEquals(ClientId.random(), ClientId.random())
         assertEquals(Timestamp(5uL), Timestamp.ofSeconds(5))
-        assertTrue(E4.version.isNotEmpty())
+        assertTrue(E4Library.version.isNotEmpty())
     }
 
     @Test

@@ -7,7 +7,7 @@ import io.e4.Client
 import io.e4.ClientId
 import io.e4.Command
 import io.e4.CommandKey
-import io.e4.E4
+import io.e4.E4Library
 import io.e4.E4Error
 import io.e4.E4Exception
 import io.e4.IdKey
@@ -234,7 +234,7 @@ class Device(val client: Client, given: State, private val options: Long = 0) {
     /** The plaintext of SIV and ciphertext whose associated data are the first 8 bytes, or null. */
     private fun unseal(key: TopicKey, sealed: ByteArray, whole: ByteArray): String? =
         try {
-            hex(E4.sivOpen(key, sealed, whole.copyOf(8)))
+            hex(E4Library.sivOpen(key, sealed, whole.copyOf(8)))
         } catch (e: E4Exception) {
             if (e.error != E4Error.InvalidTag) throw e
             null

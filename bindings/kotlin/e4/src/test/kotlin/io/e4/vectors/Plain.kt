@@ -5,7 +5,7 @@ import io.e4.C2PublicKey
 import io.e4.C2SecretKey
 import io.e4.ClientId
 import io.e4.Command
-import io.e4.E4
+import io.e4.E4Library
 import io.e4.E4Error
 import io.e4.E4Exception
 import io.e4.IdKey
@@ -158,13 +158,13 @@ fun sharedKeyNegative(given: Fields, out: Fields) {
 fun aesSiv(given: Fields, out: Fields) {
     val key = TopicKey.fromBytes(unhex(given.text("key")))
     val ad = unhex(given.text("ad"))
-    same("ct", out.text("ct"), hex(E4.sivSeal(key, unhex(given.text("pt")), ad)))
-    same("pt", given.text("pt"), hex(E4.sivOpen(key, unhex(out.text("ct")), ad)))
+    same("ct", out.text("ct"), hex(E4Library.sivSeal(key, unhex(given.text("pt")), ad)))
+    same("pt", given.text("pt"), hex(E4Library.sivOpen(key, unhex(out.text("ct")), ad)))
 }
 
 fun aesSivNegative(given: Fields, out: Fields) {
     val key = unhex(given.text("key"))
-    val got = attempt { E4.sivOpen(TopicKey.fromBytes(key), unhex(given.text("ct")), unhex(given.text("ad"))) }
+    val got = attempt { E4Library.sivOpen(TopicKey.fromBytes(key), unhex(given.text("ct")), unhex(given.text("ad"))) }
     val e4go = out.inner("e4go")
     same("accepted", e4go.flag("ok"), got.ok)
     val opened = got.value ?: return sameError(e4go.textOrNull("error"), got.error)
