@@ -2,12 +2,17 @@
 //! Tasks of the project: `cargo xtask help`.
 
 mod c;
+mod kotlin;
 mod licences;
 mod python;
+mod session;
 mod stage;
+mod swift;
 mod tests;
+mod uniffi;
 mod vectors_c;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -20,11 +25,21 @@ Usage: cargo xtask TASK
   install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
                          CMake package under DIR
   python                 build the Python wheel into target/wheels and test it
+  kotlin [--install]     build the Kotlin package and test it; with --install, set up what it needs
+  kotlin --generate DIR  put the generated Kotlin code into DIR, for Gradle and Maven
+  kotlin -- vectors PATH...
+                         run vectors through the Kotlin package
+  swift [--install]      build the Swift package and test it; with --install, set up a compiler
+  swift --bundle DIR     put a Swift package that needs the toolchain alone into DIR
+  tools kotlin|swift     set up what a language needs
   stages                 list the stages of `test`
   help                   print this
 
 Environment:
-  E4_REQUIRE=all         a stage that is skipped counts as failed
+  E4_REQUIRE=all         a stage that is skipped counts as failed; but for `swift`, whose compiler
+                         few machines have
+  E4_PROGRAM             the `e4` program for tests with a broker, if it is built already
+  E4_SWIFT_ROOT          where `swift --install` sets up a system (/var/tmp/e4-swift/root)
 
 Examples:
   cargo xtask test
@@ -38,8 +53,17 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
         ["python"] => tests::test(&["python"]),
+        ["kotlin"] => tests::test(&["kotlin"]),
+        ["kotlin", "--install"] => kotlin::install().and_then(|()| tests::test(&["kotlin"])),
+        ["kotlin", "--generate", folder] => kotlin::generate(Path::new(folder)).map(drop),
+        ["kotlin", "--", "vectors", paths @ ..] => kotlin::vectors(paths),
+        ["swift"] => tests::test(&["swift"]),
+        ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),
+        ["swift", "--bundle", folder] => swift::bundle(Path::new(folder)),
+        ["tools", "kotlin"] => kotlin::install(),
+        ["tools", "swift"] => swift::install(),
         ["stages"] => tests::list(),
-        ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
+        ["install", "--prefix", prefix] => c::install(Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -104,10 +104,9 @@ impl From<e4::Unprotected<Vec<u8>>> for Unprotected {
             e4::Unprotected::Message(message) => Self::Message {
                 plaintext: message.plaintext,
                 timestamp: message.timestamp.as_secs(),
-                signer: message.signer.map(|by| Signer {
-                    id: by.id.as_bytes().to_vec(),
-                    verified: by.verified,
-                }),
+                signer: message
+                    .signer
+                    .map(|by| Signer { id: by.id.as_bytes().to_vec(), verified: by.verified }),
             },
         }
     }
