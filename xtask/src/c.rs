@@ -124,7 +124,7 @@ pub fn ctests() -> Stage {
 fn test(mut program: Command, name: &str, work: &Path, vectors: &str) -> Result<u64, String> {
     match name {
         "vectors" => program.arg(work.join(vectors)),
-        "roundtrip" => program.arg(work.join("roundtrip.e4state")),
+        "roundtrip" | "tasks" => program.arg(work.join(format!("{name}.e4state"))),
         _ => &mut program,
     };
     match run_counting(&mut program)? {

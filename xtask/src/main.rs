@@ -2,6 +2,7 @@
 //! Tasks of the project: `cargo xtask help`.
 
 mod c;
+mod docs;
 mod kotlin;
 mod licences;
 mod python;
@@ -32,6 +33,7 @@ Usage: cargo xtask TASK
   swift [--install]      build the Swift package and test it; with --install, set up a compiler
   swift --bundle DIR     put a Swift package that needs the toolchain alone into DIR
   tools kotlin|swift     set up what a language needs
+  docs                   write docs/tasks.md out of the tests
   stages                 list the stages of `test`
   help                   print this
 
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         ["swift"] => tests::test(&["swift"]),
         ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),
         ["swift", "--bundle", folder] => swift::bundle(Path::new(folder)),
+        ["docs"] => docs::write(),
         ["tools", "kotlin"] => kotlin::install(),
         ["tools", "swift"] => swift::install(),
         ["stages"] => tests::list(),

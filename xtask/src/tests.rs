@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{c, kotlin, licences, python, swift};
+use crate::{c, docs, kotlin, licences, python, swift};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -24,6 +24,7 @@ const STAGES: &[Entry] = &[
     ("python", "the wheel, and its tests in a clean environment", python::python),
     ("kotlin", "the Kotlin package, its tests on the JVM, and its vectors", kotlin::kotlin),
     ("swift", "the Swift package, its tests in both language modes, and its vectors", swift::swift),
+    ("docs", "docs/tasks.md is what the tests say", docs::check),
     ("licences", "every dependency may be used under both licences", licences::check),
 ];
 
