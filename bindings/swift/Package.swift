@@ -26,6 +26,7 @@ let package = Package(
             name: "E4Generated", dependencies: ["E4FFI"], linkerSettings: framework ? [] : library),
         .target(name: "E4", dependencies: ["E4Generated"]),
         .target(name: "ExampleMqtt", dependencies: ["E4"], path: "Examples/Mqtt"),
+        .target(name: "ExampleKeychain", dependencies: ["E4"], path: "Examples/Keychain"),
         .executableTarget(name: "quickstart", dependencies: ["E4"], path: "Examples/Quickstart"),
         .executableTarget(
             name: "device", dependencies: ["E4", "ExampleMqtt"], path: "Examples/Device"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `docs/tasks.md`: the same tasks in every language, out of files that are tested.
+//! Pages with code out of files that are tested: `docs/tasks.md` is made whole, and in `docs/apps.md`
+//! the block behind each `<!-- FILE: MARK -->` is that piece of the file.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -45,16 +46,14 @@ fn piece(text: &str, task: &str) -> Result<String, String> {
         line.strip_prefix(['/', '#'])
             .is_some_and(|rest| rest.trim_start_matches(['/', '*']).trim() == mark)
     };
-    let start = format!("task: {task}");
-    let mut lines = text.lines().skip_while(|line| !is_mark(line, &start));
-    lines.next().ok_or_else(|| format!("no mark '{start}'"))?;
+    let starts = [format!("task: {task}"), format!("mark: {task}")];
+    let is_start = |line: &str| starts.iter().any(|start| is_mark(line, start));
+    let mut lines = text.lines().skip_while(|line| !is_start(line));
+    lines.next().ok_or_else(|| format!("no mark '{task}'"))?;
     let lines: Vec<&str> = lines.take_while(|line| !is_mark(line, "end")).collect();
     let indentation = |line: &&str| line.len() - line.trim_start().len();
     let shared = lines.iter().filter(|line| !line.trim().is_empty()).map(indentation).min();
     let shared = shared.ok_or_else(|| format!("nothing between the marks of '{task}'"))?;
-    if lines.iter().any(|line| line.trim().is_empty()) {
-        return Err(format!("a blank line in '{task}' would end the table"));
-    }
     let bare: Vec<&str> = lines.iter().map(|line| line.get(shared..).unwrap_or_default()).collect();
     Ok(bare.join("\n"))
 }
@@ -79,6 +78,9 @@ fn page() -> Result<String, String> {
         let _ = write!(page, "<tr>\n<td>{title}</td>");
         for (path, colours, text) in &texts {
             let piece = piece(text, task).map_err(|error| format!("{path}: {error}"))?;
+            if piece.lines().any(str::is_empty) {
+                return Err(format!("{path}: a blank line in '{task}' would end the table"));
+            }
             let _ = write!(page, "\n<td><pre lang=\"{colours}\">{}</pre></td>", escape(&piece));
         }
         page.push_str("\n</tr>\n");
@@ -87,20 +89,51 @@ fn page() -> Result<String, String> {
     Ok(page)
 }
 
-/// Writes the page.
-pub fn write() -> Result<(), String> {
-    fs::write(root().join("docs/tasks.md"), page()?)
-        .map_err(|error| format!("docs/tasks.md: {error}"))
+/// A page whose marked blocks are made anew.
+fn filled(page: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let _ = writeln!(out, "{line}");
+        let mark = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        let Some((path, mark)) = mark.and_then(|mark| mark.split_once(": ")) else { continue };
+        let fence = lines.find(|line| line.starts_with("```")).ok_or("a mark without a block")?;
+        lines.find(|line| *line == "```").ok_or("a block without an end")?;
+        let text = fs::read_to_string(root().join(path));
+        let text = text.map_err(|error| format!("{path}: {error}"))?;
+        let piece = piece(&text, mark).map_err(|error| format!("{path}: {error}"))?;
+        let _ = writeln!(out, "{fence}\n{piece}\n```");
+    }
+    Ok(out)
 }
 
-/// Compares the page with the tests.
-pub fn check() -> Stage {
-    let written = fs::read_to_string(root().join("docs/tasks.md"));
-    let written = written.map_err(|error| format!("docs/tasks.md: {error}"))?;
-    if written != page()? {
-        return Err("docs/tasks.md is not what the tests say: cargo xtask docs".into());
+const TASKS_PAGE: &str = "docs/tasks.md";
+const APPS_PAGE: &str = "docs/apps.md";
+
+fn read(page: &str) -> Result<String, String> {
+    fs::read_to_string(root().join(page)).map_err(|error| format!("{page}: {error}"))
+}
+
+/// Writes the pages.
+pub fn write() -> Result<(), String> {
+    for (page, text) in [(TASKS_PAGE, page()?), (APPS_PAGE, filled(&read(APPS_PAGE)?)?)] {
+        fs::write(root().join(page), text).map_err(|error| format!("{page}: {error}"))?;
     }
-    Ok(Outcome::Passed(format!("{} pieces", LANGUAGES.len() * TASKS.len())))
+    Ok(())
+}
+
+/// Compares the pages with the files.
+pub fn check() -> Stage {
+    let apps = read(APPS_PAGE)?;
+    for (page, is, should) in
+        [(TASKS_PAGE, read(TASKS_PAGE)?, page()?), (APPS_PAGE, apps.clone(), filled(&apps)?)]
+    {
+        if is != should {
+            return Err(format!("{page} is not what the files say: cargo xtask docs"));
+        }
+    }
+    let blocks = apps.lines().filter(|line| line.starts_with("<!-- ")).count();
+    Ok(Outcome::Passed(format!("{} pieces", LANGUAGES.len() * TASKS.len() + blocks)))
 }
 
 #[cfg(test)]

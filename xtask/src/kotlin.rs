@@ -205,6 +205,12 @@ pub fn kotlin() -> Stage {
     Ok(Outcome::Passed(format!("{tests} tests, {cases} cases of vectors")))
 }
 
+/// `cargo xtask kotlin --jar FILE`
+pub fn jar_to(to: &Path) -> Result<(), String> {
+    let built = build(Tools::find()?)?;
+    uniffi::copy(&built.package, to)
+}
+
 /// `cargo xtask kotlin -- vectors PATH...`
 pub fn vectors(paths: &[&str]) -> Result<(), String> {
     let here = std::env::current_dir().map_err(|error| error.to_string())?;

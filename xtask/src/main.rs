@@ -28,6 +28,7 @@ Usage: cargo xtask TASK
   python                 build the Python wheel into target/wheels and test it
   kotlin [--install]     build the Kotlin package and test it; with --install, set up what it needs
   kotlin --generate DIR  put the generated Kotlin code into DIR, for Gradle and Maven
+  kotlin --jar FILE      put the compiled package into FILE
   kotlin -- vectors PATH...
                          run vectors through the Kotlin package
   swift [--install]      build the Swift package and test it; with --install, set up a compiler
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ["kotlin"] => tests::test(&["kotlin"]),
         ["kotlin", "--install"] => kotlin::install().and_then(|()| tests::test(&["kotlin"])),
         ["kotlin", "--generate", folder] => kotlin::generate(Path::new(folder)).map(drop),
+        ["kotlin", "--jar", file] => kotlin::jar_to(Path::new(file)),
         ["kotlin", "--", "vectors", paths @ ..] => kotlin::vectors(paths),
         ["swift"] => tests::test(&["swift"]),
         ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 package io.e4
 
+import io.e4.examples.SealedStorage
 import java.io.File
 import java.nio.file.Files
 import java.nio.file.attribute.PosixFilePermissions
+import java.security.GeneralSecurityException
 import java.util.concurrent.atomic.AtomicInteger
+import javax.crypto.KeyGenerator
 import kotlin.concurrent.thread
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
@@ -49,24 +52,33 @@ class StorageTest {
         fails(E4Error.Storage) { FileStorage(File(temporary(), "none/x")) }
     }
 
+    /** As the Android Keystore is used (docs/apps.md). */
     @Test
-    fun aReadyStorageAsPartOfAnother() {
-        // As a storage does that encrypts what it is given (docs/apps.md).
-        val inner = MemoryStorage()
-        val storage =
-            object : Storage {
-                fun flip(bytes: ByteArray) = ByteArray(bytes.size) { (bytes[it].toInt() xor 0x55).toByte() }
-
-                override fun read(record: Int) = inner.read(record)?.let(::flip)
-
-                override fun write(record: Int, bytes: ByteArray) = inner.write(record, flip(bytes))
-
-                override fun erase(record: Int) = inner.erase(record)
-            }
-        val digest = withTopic(Mode.PublicKey, storage).client.digest()
-        assertContentEquals(digest, Client.open(storage).digest())
-        assertNull(inner.read(99))
+    fun aStorageThatEncrypts() = bothModes { mode ->
+        val inner = Records()
+        val key = KeyGenerator.getInstance("AES").generateKey()
+        val client = withTopic(mode, SealedStorage(inner, key)).client
+        val digest = client.digest()
+        client.close()
+        assertEquals(1, inner.closed)
+        assertContentEquals(digest, Client.open(SealedStorage(inner, key)).digest())
         assertFailsWith<E4Exception> { Client.open(inner) }
+        val other = KeyGenerator.getInstance("AES").generateKey()
+        assertIs<GeneralSecurityException>(fails(E4Error.Storage) { Client.open(SealedStorage(inner, other)) }.cause)
+        inner.held[1] = inner.held.getValue(0)
+        fails(E4Error.Storage) { Client.open(SealedStorage(inner, key)) }
+    }
+
+    @Test
+    fun readyStoragesAsPartOfOthers() {
+        val folder = temporary()
+        for (inner in listOf(MemoryStorage(), FileStorage(File(folder, "x.e4state")))) {
+            val storage = object : Storage by inner {}
+            val digest = withTopic(Mode.PublicKey, storage).client.digest()
+            assertContentEquals(digest, Client.open(storage).digest())
+            assertNull(inner.read(99))
+            inner.erase(99)
+        }
     }
 
     private fun commands(mode: Mode): List<Command> {
