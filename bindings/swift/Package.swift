@@ -21,7 +21,8 @@ let package = Package(
     products: [.library(name: "E4", targets: ["E4"])],
     targets: [
         framework
-            ? .binaryTarget(name: "E4FFI", path: "E4FFI.xcframework") : .systemLibrary(name: "E4FFI"),
+            ? .binaryTarget(name: "E4FFI", path: "E4FFI.xcframework")
+            : .systemLibrary(name: "E4FFI"),
         .target(
             name: "E4Generated", dependencies: ["E4FFI"], linkerSettings: framework ? [] : library),
         .target(name: "E4", dependencies: ["E4Generated"]),

@@ -13,7 +13,7 @@ mod tests;
 mod uniffi;
 mod vectors_c;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -58,12 +58,14 @@ fn main() -> ExitCode {
         ["python"] => tests::test(&["python"]),
         ["kotlin"] => tests::test(&["kotlin"]),
         ["kotlin", "--install"] => kotlin::install().and_then(|()| tests::test(&["kotlin"])),
-        ["kotlin", "--generate", folder] => kotlin::generate(Path::new(folder)).map(drop),
-        ["kotlin", "--jar", file] => kotlin::jar_to(Path::new(file)),
+        ["kotlin", "--generate", folder] => {
+            absolute(folder).and_then(|folder| kotlin::generate(&folder).map(drop))
+        }
+        ["kotlin", "--jar", file] => absolute(file).and_then(|file| kotlin::jar_to(&file)),
         ["kotlin", "--", "vectors", paths @ ..] => kotlin::vectors(paths),
         ["swift"] => tests::test(&["swift"]),
         ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),
-        ["swift", "--bundle", folder] => swift::bundle(Path::new(folder)),
+        ["swift", "--bundle", folder] => absolute(folder).and_then(|folder| swift::bundle(&folder)),
         ["docs"] => docs::write(),
         ["tools", "kotlin"] => kotlin::install(),
         ["tools", "swift"] => swift::install(),
@@ -85,4 +87,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A path that means the same wherever a tool runs.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{path}: {error}"))
 }

@@ -3,7 +3,6 @@
 //!
 //! Names, ids and times are plain here (bytes, numbers); the packages give them types. What apps
 //! see, and its documentation, is in `bindings/kotlin` and `bindings/swift`.
-#![allow(unsafe_code)] // What the macros generate; `tests` of xtask see that nothing else has it.
 
 mod client;
 mod command;

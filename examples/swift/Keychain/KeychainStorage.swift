@@ -22,7 +22,8 @@
 
         public func read(_ record: Int) throws -> Data? {
             guard let sealed = try inner.read(record) else { return nil }
-            return try AES.GCM.open(.init(combined: sealed), using: key, authenticating: name(record))
+            return try AES.GCM.open(
+                .init(combined: sealed), using: key, authenticating: name(record))
         }
 
         public func write(_ record: Int, _ bytes: Data) throws {
@@ -66,5 +67,5 @@
     public struct KeychainError: Error {
         public let status: OSStatus
     }
-    // end
+// end
 #endif

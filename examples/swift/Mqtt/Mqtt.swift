@@ -35,7 +35,9 @@ public struct Arguments: Sendable {
     }
 }
 
-public func readFile(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
+public func readFile(_ path: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: path))
+}
 
 /// A line that is seen at once, also where the output is a pipe.
 public func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }

@@ -30,7 +30,9 @@ public final class SocketMqtt: Mqtt, @unchecked Sendable {
         }
         Thread.detachNewThread { [self] in
             while (try? handle()) != nil {}
-            lock.withLock { closed = true; lock.broadcast() }
+            lock.withLock {
+                closed = true; lock.broadcast()
+            }
         }
         Thread.detachNewThread { [self] in
             while !lock.withLock({ closed }) {
@@ -58,7 +60,9 @@ public final class SocketMqtt: Mqtt, @unchecked Sendable {
         throw MqttError("no connection to \(broker)")
     }
 
-    private func text(_ text: String) -> [UInt8] { number(UInt16(text.utf8.count)) + Array(text.utf8) }
+    private func text(_ text: String) -> [UInt8] {
+        number(UInt16(text.utf8.count)) + Array(text.utf8)
+    }
 
     private func number(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
 
@@ -78,7 +82,9 @@ public final class SocketMqtt: Mqtt, @unchecked Sendable {
         var buffer = [UInt8](repeating: 0, count: count)
         var have = 0
         while have < count {
-            let got = buffer.withUnsafeMutableBytes { read(socket, $0.baseAddress! + have, count - have) }
+            let got = buffer.withUnsafeMutableBytes {
+                read(socket, $0.baseAddress! + have, count - have)
+            }
             if got <= 0 { throw MqttError("the connection is lost") }
             have += got
         }
@@ -112,7 +118,10 @@ public final class SocketMqtt: Mqtt, @unchecked Sendable {
         case 6:
             seen.remove(packet(0))
             try send(0x70, number(packet(0)))
-        case 4, 7, 9: lock.withLock { waiting.remove(packet(0)); lock.broadcast() }
+        case 4, 7, 9:
+            lock.withLock {
+                waiting.remove(packet(0)); lock.broadcast()
+            }
         default: break
         }
     }

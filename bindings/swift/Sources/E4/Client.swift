@@ -26,8 +26,6 @@ public final class Client: Sendable, CustomStringConvertible, CustomReflectable 
         self.placed = placed
     }
 
-    deinit { try? inner.shut() }
-
     private func run<T>(_ work: (E4Generated.Client) throws -> T) throws -> T {
         try placed.run { try work(inner) }
     }
@@ -82,7 +80,7 @@ public final class Client: Sendable, CustomStringConvertible, CustomReflectable 
     /// do, on a thread of its own. With `c2Key` it is a PK client.
     ///
     /// - Throws: ``E4Error/invalidPassword``, ``E4Error/outOfMemory``, and what
-    ///   ``provision(_:key:storage:settings:)`` throws.
+    ///   `provision` throws.
     public static func provisionFromPassword(
         _ name: String, password: String, c2Key: C2PublicKey? = nil,
         storage: any Storage = MemoryStorage(), settings: Settings = Settings()
@@ -109,7 +107,9 @@ public final class Client: Sendable, CustomStringConvertible, CustomReflectable 
     ///
     /// - Throws: ``E4Error/notProvisioned``, ``E4Error/stateCorrupt``,
     ///   ``E4Error/stateIncompatible``, ``E4Error/storage(cause:)``.
-    public static func open(_ storage: any Storage, settings: Settings = Settings()) throws -> Client {
+    public static func open(
+        _ storage: any Storage, settings: Settings = Settings()
+    ) throws -> Client {
         try Client(storage, settings) { place, settings in
             try .open(place: place, settings: settings)
         }
@@ -225,7 +225,9 @@ public final class Client: Sendable, CustomStringConvertible, CustomReflectable 
     /// Whether the client holds a key for a topic.
     ///
     /// - Throws: ``E4Error/invalidTopic``, ``E4Error/storage(cause:)``.
-    public func hasTopic(_ topic: String) throws -> Bool { try run { try $0.hasTopic(topic: topic) } }
+    public func hasTopic(_ topic: String) throws -> Bool {
+        try run { try $0.hasTopic(topic: topic) }
+    }
 
     /// The digest of the keys that the client holds, 16 bytes (PROTOCOL section 11).
     public func digest() throws -> Data { try run { try $0.digest() } }

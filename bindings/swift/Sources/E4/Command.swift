@@ -157,7 +157,9 @@ public enum E4Library {
     }
 
     /// AES-SIV (RFC 5297) under one key for both halves, for test vectors: SIV (16) and ciphertext.
-    public static func sivSeal(_ key: TopicKey, _ plaintext: Data, associated: Data) throws -> Data {
+    public static func sivSeal(
+        _ key: TopicKey, _ plaintext: Data, associated: Data
+    ) throws -> Data {
         try call {
             try E4Generated.sivSeal(key: key.inner, plaintext: plaintext, associated: associated)
         }

@@ -171,5 +171,10 @@ func call<T>(_ work: () throws -> T) throws -> T {
         return try work()
     } catch Failure.Failed(let number, let text) {
         throw error(number: number, text: text)
+    } catch let error as E4Error {
+        throw error
+    } catch {
+        // A panic in the library, which would be a bug.
+        throw E4Error.internal
     }
 }

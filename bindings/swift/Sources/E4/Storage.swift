@@ -38,14 +38,16 @@ public final class MemoryStorage: Storage {
     public init() {}
 
     public func read(_ record: Int) throws -> Data? {
-        try call { try store.read(record: UInt32(record)) }
+        try call { try store.read(record: UInt32(clamping: record)) }
     }
 
     public func write(_ record: Int, _ bytes: Data) throws {
-        try call { try store.write(record: UInt32(record), bytes: bytes) }
+        try call { try store.write(record: UInt32(clamping: record), bytes: bytes) }
     }
 
-    public func erase(_ record: Int) throws { try call { try store.erase(record: UInt32(record)) } }
+    public func erase(_ record: Int) throws {
+        try call { try store.erase(record: UInt32(clamping: record)) }
+    }
 }
 
 /// Records in a file, mode 0600, replaced as a whole by a temporary file and a rename. A lock on
@@ -61,14 +63,16 @@ public final class FileStorage: Storage {
     public init(path: String) throws { store = try call { try Store.file(path: path) } }
 
     public func read(_ record: Int) throws -> Data? {
-        try call { try store.read(record: UInt32(record)) }
+        try call { try store.read(record: UInt32(clamping: record)) }
     }
 
     public func write(_ record: Int, _ bytes: Data) throws {
-        try call { try store.write(record: UInt32(record), bytes: bytes) }
+        try call { try store.write(record: UInt32(clamping: record), bytes: bytes) }
     }
 
-    public func erase(_ record: Int) throws { try call { try store.erase(record: UInt32(record)) } }
+    public func erase(_ record: Int) throws {
+        try call { try store.erase(record: UInt32(clamping: record)) }
+    }
 
     public func close() { store.shut() }
 }

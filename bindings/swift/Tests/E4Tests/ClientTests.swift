@@ -191,7 +191,8 @@ final class ClientTests: XCTestCase {
         let pair = try withTopic(.symmetric)
         let old = try pair.client.protect(topic, Data(count: 2), now: now)
         try pair.command(.setTopicKey(topic, .random()), now + 1)
-        XCTAssertEqual(plaintext(try pair.client.unprotect(topic, old, now: now + 2)), Data(count: 2))
+        XCTAssertEqual(
+            plaintext(try pair.client.unprotect(topic, old, now: now + 2)), Data(count: 2))
         var settings = try pair.client.settings
         settings.transition = 0
         try pair.client.change(settings)

@@ -10,7 +10,8 @@ final class StorageTests: XCTestCase {
             let storage = RecordsOfApp()
             let client = try withTopic(mode, storage).client
             let calls = storage.calls
-            _ = try client.unprotect(topic, client.protect(topic, Data(count: 1), now: now), now: now)
+            _ = try client.unprotect(
+                topic, client.protect(topic, Data(count: 1), now: now), now: now)
             XCTAssertEqual(storage.calls, calls, "a message costs no call")
             let again = try Client.open(storage)
             XCTAssertEqual(try again.digest(), try client.digest())
@@ -180,10 +181,15 @@ final class StorageTests: XCTestCase {
         private let lock = NSLock()
         private var count = 0
 
-        func next() -> Int { lock.withLock { count += 1; return count } }
+        func next() -> Int {
+            lock.withLock {
+                count += 1; return count
+            }
+        }
     }
 
-    private static func workOn(_ pair: Pair, _ stamps: Stamps, _ number: Int, _ rounds: Int) throws {
+    private static func workOn(_ pair: Pair, _ stamps: Stamps, _ number: Int, _ rounds: Int) throws
+    {
         let topic = "topic/\(number)"
         for n in 0..<rounds {
             let now = now + stamps.next() / 50
@@ -279,7 +285,8 @@ final class StorageTests: XCTestCase {
             let storage = RecordsOfApp()
             last = storage
             let client = try withTopic(.symmetric, storage).client
-            _ = try client.unprotect(topic, client.protect(topic, Data(count: 9), now: now), now: now)
+            _ = try client.unprotect(
+                topic, client.protect(topic, Data(count: 9), now: now), now: now)
         }
         XCTAssertNil(last)
     }

@@ -177,7 +177,9 @@ final class Device {
     ) throws {
         let answer = try client.answer(now: time(now))
         let unanswered: [E4Error?] = [.replayed, .timestampInFuture, .timestampTooOld]
-        if plain == nil || unanswered.contains(ours.error) { return try same("answer", nil, answer) }
+        if plain == nil || unanswered.contains(ours.error) {
+            return try same("answer", nil, answer)
+        }
         guard let answer else { throw fail("no answer to a command that authenticated") }
         let opened = try Answer.open(answer, key: commandKey(state))
         try same("SIV of the answer", protected.after(16).first(32), opened.command.map(hex))

@@ -159,7 +159,8 @@ private func sequences(_ given: Fields, _ whole: Fields) throws -> [Rule] {
             try protectStep(device, step, expect, last)
             continue
         }
-        let (_, command) = try device.step(last, step.text("topic"), step.text("protected"), [expect])
+        let (_, command) = try device.step(
+            last, step.text("topic"), step.text("protected"), [expect])
         if let theirs = step.textOrNil("command"), let command {
             try same("command", theirs, command)
         }

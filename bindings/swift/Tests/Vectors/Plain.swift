@@ -204,9 +204,11 @@ func commandsPlain(_ given: Fields, _ out: Fields, _ name: String) throws -> [Ru
     }
     // Section 4: such a key is refused; e4go builds the command.
     try same("error", E4Error.invalidKey, got.error)
-    try same("error when read", E4Error.invalidKey, attempt { try Command.decode(unhex(plain)) }.error)
+    try same(
+        "error when read", E4Error.invalidKey, attempt { try Command.decode(unhex(plain)) }.error)
     return [
         Rule(
-            section: 4, reason: "a key that is zero, of small order, undecodable or mismatched is refused")
+            section: 4,
+            reason: "a key that is zero, of small order, undecodable or mismatched is refused")
     ]
 }

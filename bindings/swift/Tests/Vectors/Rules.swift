@@ -177,7 +177,8 @@ struct Rule: Hashable {
 
 private typealias Applies = (Facts, Peer) -> Bool
 
-private func rule(_ section: Int, _ reason: String, _ applies: @escaping Applies) -> (Rule, Applies) {
+private func rule(_ section: Int, _ reason: String, _ applies: @escaping Applies) -> (Rule, Applies)
+{
     (Rule(section: section, reason: reason), applies)
 }
 
@@ -203,14 +204,16 @@ private func rules() -> [(Rule, Applies)] {
             f, p in !p.accepted && f.isSigned && f.length < 104
         },
         rule(
-            3, "of two faults the first in the order of checks counts; the peer checks another first",
+            3,
+            "of two faults the first in the order of checks counts; the peer checks another first",
             rankedFirst),
         rule(3, "signatures are checked strictly; libe4 takes an S of the group order or above") {
             f, p in
             p.isLibe4 && p.accepted && f.ours.error == .signatureInvalid
                 && reversed(String(f.protected.suffix(64))) >= order
         },
-        rule(3, "a receiver may accept unknown signers, as libe4 was set; e4go has no such setting") {
+        rule(3, "a receiver may accept unknown signers, as libe4 was set; e4go has no such setting")
+        {
             f, p in
             p.isE4go && f.libe4Options & 2 != 0 && p.error == .signerUnknown
                 && f.before.peers[f.signer] == nil
@@ -218,7 +221,8 @@ private func rules() -> [(Rule, Applies)] {
         rule(1, "the validity is a setting, as wide as libe4 was told; e4go keeps 600 s") { f, p in
             p.isE4go && f.libe4Options & 1 != 0 && isOfTime(p.error)
         },
-        rule(4, "a key that is zero, of small order, undecodable or mismatched is refused") { f, p in
+        rule(4, "a key that is zero, of small order, undecodable or mismatched is refused") {
+            f, p in
             p.accepted && f.ours.error == .invalidKey && [2, 3, 6].contains(f.opcode)
         },
         rule(
@@ -230,7 +234,10 @@ private func rules() -> [(Rule, Applies)] {
                 && f.command?.count != 34
                 && (p.accepted || p.error == .topicKeyMissing || p.error == .signerUnknown)
         },
-        rule(4, "SetIdKey with a key of the other mode has a wrong length; e4go calls the key invalid") {
+        rule(
+            4,
+            "SetIdKey with a key of the other mode has a wrong length; e4go calls the key invalid"
+        ) {
             f, p in
             p.isE4go && f.ours.error == .invalidCommand && f.opcode == 2 && p.error == .invalidKey
         },
@@ -245,14 +252,20 @@ private func rules() -> [(Rule, Applies)] {
         rule(7, "a replaced topic key lives on for the transition; libe4 has none") { f, p in
             p.isLibe4 && p.error == .invalidTag && f.byPrevious
         },
-        rule(7, "a command that was applied, or is older than the newest, is refused; peers run it again") {
+        rule(
+            7,
+            "a command that was applied, or is older than the newest, is refused; peers run it again"
+        ) {
             f, _ in f.isCommand && f.ours.error == .replayed
         },
         rule(7, "a replaced key that has expired opens nothing; e4go reports its age or length") {
             f, p in
             p.isE4go && f.ours.error == .invalidTag && (isOfTime(p.error) || p.error == .invalidKey)
         },
-        rule(7, "a replaced key lives 3600 whole seconds; e4go counts fractions and refuses the last one") {
+        rule(
+            7,
+            "a replaced key lives 3600 whole seconds; e4go counts fractions and refuses the last one"
+        ) {
             f, p in
             p.isE4go && p.error == .timestampTooOld && f.byPrevious
                 && ageOfPrevious(f) == UInt64(f.settings.transition)

@@ -87,7 +87,8 @@ func sha3(_ bytes: Data) -> String {
         for at in 0..<rate { state[at / 8] ^= UInt64(padded[start + at]) << UInt64(at % 8 * 8) }
         keccak(&state)
     }
-    return hex(Data((0..<32).map { UInt8(truncatingIfNeeded: state[$0 / 8] >> UInt64($0 % 8 * 8)) }))
+    return hex(
+        Data((0..<32).map { UInt8(truncatingIfNeeded: state[$0 / 8] >> UInt64($0 % 8 * 8)) }))
 }
 
 func sha3(_ text: String) -> String { sha3(Data(text.utf8)) }

@@ -65,7 +65,9 @@ if paths.isEmpty {
 }
 var report = Report()
 for path in paths { report.runPath(path) }
-for (kind, count) in report.kinds.sorted(by: { $0.key < $1.key }) { print("\(kind.padding(toLength: 24, withPad: " ", startingAt: 0)) \(count) passed") }
+for (kind, count) in report.kinds.sorted(by: { $0.key < $1.key }) {
+    print("\(kind.padding(toLength: 24, withPad: " ", startingAt: 0)) \(count) passed")
+}
 for (rule, count) in report.rules.sorted(by: { $0.key.section < $1.key.section }) {
     print("section \(rule.section), \(count) times: \(rule.reason)")
 }

@@ -2,6 +2,7 @@
 package io.e4
 
 import io.e4.ffi.Failure
+import io.e4.ffi.InternalException
 import java.nio.charset.CharacterCodingException
 
 /**
@@ -133,4 +134,7 @@ internal inline fun <T> call(work: () -> T): T =
         throw exception(failure.number, failure.text)
     } catch (malformed: CharacterCodingException) {
         throw E4Exception(E4Error.InvalidParameter, "text that is not valid Unicode (-112)", malformed)
+    } catch (panic: InternalException) {
+        // A panic in the library, which would be a bug.
+        throw E4Exception(E4Error.Internal, "internal error (-100)", panic)
     }
