@@ -2,6 +2,7 @@
 //! The Kotlin package: generated, compiled with kotlinc, tested on the JVM.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::stage::{
@@ -59,10 +60,29 @@ impl Tools {
         all.map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>().join(":")
     }
 
-    fn compile(&self, options: &[String], sources: &[PathBuf], to: &Path) -> Result<(), String> {
+    /// Compiles, unless the jar was made from the same sources, and on the same base, in the same
+    /// way.
+    fn compile(
+        &self,
+        options: &[String],
+        sources: &[PathBuf],
+        base: &str,
+        to: &Path,
+    ) -> Result<(), String> {
+        let mut hasher = DefaultHasher::new();
+        (COMPILER, options, base).hash(&mut hasher);
+        for source in sources {
+            fs::read(source).map_err(|error| error.to_string())?.hash(&mut hasher);
+        }
+        let stamp = to.with_extension("stamp");
+        let now = format!("{:x}", hasher.finish());
+        if to.is_file() && fs::read_to_string(&stamp).is_ok_and(|then| then == now) {
+            return Ok(());
+        }
         let mut kotlinc = command(&self.kotlinc);
         kotlinc.args(["-no-stdlib", "-no-reflect", "-jvm-target", "1.8"]).args(options);
-        run(kotlinc.args(sources).arg("-d").arg(to))
+        run(kotlinc.args(sources).arg("-d").arg(to))?;
+        fs::write(&stamp, now).map_err(|error| error.to_string())
     }
 }
 
@@ -147,13 +167,16 @@ fn build(tools: Tools) -> Result<Built, String> {
     let mut files = uniffi::files(&generated, "kt")?;
     files.extend(uniffi::files(&sources.join("main"), "kt")?);
     let path = tools.path(&[]);
-    tools.compile(&["-Xexplicit-api=strict".into(), "-cp".into(), path], &files, &package)?;
+    let options = ["-Xexplicit-api=strict".into(), "-cp".into(), path];
+    tools.compile(&options, &files, "", &package)?;
     let tests = work().join("tests.jar");
     let mut files = uniffi::files(&sources.join("test"), "kt")?;
     files.extend(uniffi::files(&root().join("examples/kotlin"), "kt")?);
+    let package_stamp = package.with_extension("stamp");
+    let made_of = fs::read_to_string(package_stamp).map_err(|error| error.to_string())?;
     let options =
         [format!("-Xfriend-paths={}", package.display()), "-cp".into(), tools.path(&[&package])];
-    tools.compile(&options, &files, &tests)?;
+    tools.compile(&options, &files, &made_of, &tests)?;
     Ok(Built { tools, library, package, tests })
 }
 
