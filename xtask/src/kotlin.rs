@@ -184,7 +184,8 @@ impl Built {
     /// `java`, by `env` so that the environment is part of what is printed.
     fn java(&self, environment: &[String]) -> std::process::Command {
         let mut java = command("env");
-        java.args(environment).args(["java", "-Xmx256m"]);
+        // A heap of a fixed size: what grows besides is native memory, which a test watches.
+        java.args(environment).args(["java", "-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch"]);
         let folder = self.library.parent().unwrap_or(Path::new("."));
         java.arg(format!("-Djna.library.path={}", folder.display()));
         let generated = work().join("generated/io/e4/ffi/e4.kt");

@@ -2,6 +2,7 @@
 //! The Swift package: generated, bundled, built and tested in both language modes.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,13 @@ use crate::uniffi;
 /// Debian 13 has Swift; it is set up here where the machine has none (3.1 GB).
 fn system() -> PathBuf {
     std::env::var_os("E4_SWIFT_ROOT").map_or_else(|| "/var/tmp/e4-swift/root".into(), PathBuf::from)
+}
+
+/// A folder in there for each working copy, so that two do not meet.
+fn folder() -> String {
+    let mut hasher = DefaultHasher::new();
+    root().hash(&mut hasher);
+    format!("e4-{:x}", hasher.finish())
 }
 
 /// Where the compiler is.
@@ -38,7 +46,7 @@ impl Place {
     fn work(&self) -> PathBuf {
         match self {
             Self::Here => target().join("swift"),
-            Self::Inside(system) => system.join("e4"),
+            Self::Inside(system) => system.join(folder()),
         }
     }
 
@@ -46,7 +54,7 @@ impl Place {
     fn seen(&self, path: &str) -> String {
         match self {
             Self::Here => self.work().join(path).to_string_lossy().into_owned(),
-            Self::Inside(_) => format!("/e4/{path}"),
+            Self::Inside(_) => format!("/{}/{path}", folder()),
         }
     }
 
@@ -59,9 +67,12 @@ impl Place {
                 env
             }
             Self::Inside(system) => {
-                let mut chroot = command("chroot");
-                chroot.arg(system).args(["env", "HOME=/tmp", &mode, program]);
-                chroot
+                // The compiler needs /proc; nobody else sees this mount, and it goes by itself.
+                let enter = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
+                let mut inside = command("unshare");
+                inside.args(["--mount", "sh", "-c", enter]).arg(system);
+                inside.args(["env", "HOME=/tmp", &mode, program]);
+                inside
             }
         }
     }
@@ -83,29 +94,6 @@ impl Place {
     }
 }
 
-/// /proc in the system of its own while this value lives: the compiler needs it.
-struct Mounted(Option<PathBuf>);
-
-impl Mounted {
-    fn new(place: &Place) -> Result<Self, String> {
-        let Place::Inside(system) = place else { return Ok(Self(None)) };
-        let proc = system.join("proc");
-        if proc.join("self").exists() {
-            return Ok(Self(None));
-        }
-        run(command("mount").args(["-t", "proc", "proc"]).arg(&proc))?;
-        Ok(Self(Some(proc)))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if let Some(proc) = &self.0 {
-            let _ = run(command("umount").arg(proc));
-        }
-    }
-}
-
 /// Sets up Debian 13 with Swift in a folder of its own; needs root and 3.1 GB.
 pub fn install() -> Result<(), String> {
     if Place::find().is_some() {
@@ -123,7 +111,6 @@ pub fn install() -> Result<(), String> {
     debootstrap.args(["--variant=minbase", "--include=swiftlang,ca-certificates", "trixie"]);
     run(debootstrap.arg(&system).arg(mirror))?;
     let place = Place::Inside(system);
-    let _mounted = Mounted::new(&place)?;
     run(place.command(6, "apt-get").args(["update", "-qq"]))?;
     let packages = ["libc6-dev", "libstdc++-14-dev", "gcc"];
     let apt = ["install", "-y", "-qq", "--no-install-recommends"];
@@ -165,7 +152,6 @@ pub fn swift() -> Stage {
     };
     let work = place.work();
     bundle(&work.join("bundle"))?;
-    let _mounted = Mounted::new(&place)?;
     let mut remarks = vec![version(&place)?];
     for mode in [5, 6] {
         let scratch = place.seen(&format!("build-{mode}"));

@@ -39,7 +39,9 @@ dependencies {
 
 tasks.test {
     useJUnit()
+    minHeapSize = "256m"
     maxHeapSize = "256m"
+    jvmArgs("-XX:+AlwaysPreTouch")
     systemProperty("jna.library.path", top.resolve("target/debug").path)
 }
 

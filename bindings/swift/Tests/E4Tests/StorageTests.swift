@@ -275,6 +275,7 @@ final class StorageTests: XCTestCase {
         let before = residentKiB()
         try make(1_000_000)
         if let before, let after = residentKiB() {
+            print("a million objects: from \(before) to \(after) KiB")
             XCTAssertLessThan(after - before, 10_000, "grew from \(before) to \(after) KiB")
         }
     }
