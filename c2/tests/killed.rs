@@ -220,13 +220,13 @@ fn kill_many_times(place: &str, times: u32) {
 fn a_killed_writer_leaves_no_half_change_in_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let place = format!("sqlite {}", dir.path().join("c2.sqlite").display());
-    kill_many_times(&place, 40);
+    kill_many_times(&place, 25);
 }
 
 #[test]
 fn a_killed_writer_leaves_no_half_change_in_postgres() {
     let Some(server) = server() else { return };
-    kill_many_times(&format!("postgres {}", server.database()), 30);
+    kill_many_times(&format!("postgres {}", server.database()), 20);
 }
 
 /// Processes that are started at once on a database that is not there yet.

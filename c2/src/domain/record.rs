@@ -50,7 +50,7 @@ pub struct ClientRow {
     /// What it has to forget before it is told anything: [`RESET_TOPICS`], [`RESET_PEERS`], both.
     pub reset: i64,
     /// What was tried against a digest that differs: 0 nothing, 1 everything sent again, from 2 on
-    /// resets.
+    /// resets: one is to be sent where it is even, one was sent where it is odd.
     pub drift: i64,
     /// When the reconciler looks at it next; `None` when it is at rest.
     pub due_at: Option<Millis>,

@@ -9,17 +9,20 @@ use super::client_id;
 use crate::domain::{Credential, Error, Kind, Millis, Outcome, Page, Result, Secret};
 use crate::store::{Fanout, KeyOfClient, Tx};
 
-pub fn new_client(
-    tx: &mut Tx,
-    now: Millis,
-    name: &str,
-    credential: &Credential,
-) -> Result<Outcome> {
-    let (key, secret) = first_key(tx.mode(), credential)?;
+/// The first key of a client, and what of it is handed out. A password costs its time and memory
+/// here, before anybody has to wait for the database.
+pub struct FirstKey {
+    key: KeyOfClient,
+    secret: Option<Zeroizing<Vec<u8>>>,
+}
+
+pub fn new_client(tx: &mut Tx, now: Millis, name: &str, first: &FirstKey) -> Result<Outcome> {
+    let FirstKey { key, secret } = first;
+    let secret = secret.clone().map(Secret);
     let id = client_id(name)?;
     let Some(mut client) = tx.find_client(name)? else {
         let client = tx.insert_client(name, id, now)?;
-        tx.insert_client_key(client.row, 1, &key, now)?;
+        tx.insert_client_key(client.row, 1, key, now)?;
         return Ok(Outcome { created: true, epoch: Some(1), secret });
     };
     // The device was provisioned anew by hand: it holds this key, C2's present one, and no more.
@@ -35,7 +38,7 @@ pub fn new_client(
     (client.answered, client.answer_sivs) = (0, Vec::new());
     client.due_at = Some(now);
     tx.update_client(&client)?;
-    tx.insert_client_key(client.row, client.key_epoch, &key, now)?;
+    tx.insert_client_key(client.row, client.key_epoch, key, now)?;
     tx.forget_client_keys(client.row, client.key_epoch)?;
     tx.tell_again(client.row)?;
     if let Mode::PublicKey = tx.mode() {
@@ -44,9 +47,9 @@ pub fn new_client(
     Ok(Outcome { created: false, epoch: Some(client.key_epoch), secret })
 }
 
-fn first_key(mode: Mode, credential: &Credential) -> Result<(KeyOfClient, Option<Secret>)> {
+pub fn first_key(mode: Mode, credential: &Credential) -> Result<FirstKey> {
     let wrong = |error: e4::Error| Error::invalid("key", error);
-    Ok(match (mode, credential) {
+    let (key, secret) = match (mode, credential) {
         (Mode::Symmetric, Credential::Key(bytes)) => {
             let key = IdKey::from_slice(bytes).map_err(|_| {
                 Error::invalid("key", "an id key has 32 bytes that are not all zero")
@@ -60,7 +63,7 @@ fn first_key(mode: Mode, credential: &Credential) -> Result<(KeyOfClient, Option
         }
         (Mode::Symmetric, Credential::Random) => {
             let key = IdKey::random().map_err(wrong)?;
-            let secret = Secret(Zeroizing::new(key.expose().to_vec()));
+            let secret = Zeroizing::new(key.expose().to_vec());
             (KeyOfClient::Id(key), Some(secret))
         }
         (Mode::PublicKey, Credential::Key(bytes)) => {
@@ -80,10 +83,11 @@ fn first_key(mode: Mode, credential: &Credential) -> Result<(KeyOfClient, Option
         }
         (Mode::PublicKey, Credential::Random) => {
             let key = SigningKey::random().map_err(wrong)?;
-            let secret = Secret(Zeroizing::new(key.expose().to_vec()));
+            let secret = Zeroizing::new(key.expose().to_vec());
             (KeyOfClient::Public(key.public(), None), Some(secret))
         }
-    })
+    };
+    Ok(FirstKey { key, secret })
 }
 
 pub fn remove_client(tx: &mut Tx, now: Millis, name: &str, rotate: bool) -> Result<Outcome> {
@@ -108,6 +112,7 @@ pub fn reset_client(tx: &mut Tx, now: Millis, name: &str) -> Result<Outcome> {
     tx.forget_holdings(client.row, Kind::Topic)?;
     tx.forget_holdings(client.row, Kind::Peer)?;
     (client.reset, client.drift, client.trouble) = (tx.everything(), 0, None);
+    client.key_tries = 0;
     client.due_at = Some(now);
     tx.update_client(&client)?;
     Ok(Outcome::default())

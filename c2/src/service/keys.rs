@@ -64,7 +64,7 @@ pub fn reset(tx: &mut Tx, now: Millis, target: &str) -> Result<Outcome> {
     let mut client = tx.client(target)?;
     tx.forget_holdings(client.row, Kind::Peer)?;
     client.reset |= RESET_PEERS;
-    (client.drift, client.trouble) = (0, None);
+    (client.drift, client.trouble, client.key_tries) = (0, None, 0);
     client.due_at = Some(now);
     tx.update_client(&client)?;
     Ok(Outcome::default())

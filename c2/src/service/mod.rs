@@ -17,6 +17,7 @@ use crate::domain::{
     Operation, Outcome, Page, Result, State,
 };
 use crate::store::{Store, Tx};
+use clients::FirstKey;
 
 /// The longest name or topic that is taken, in bytes.
 pub const TOPIC_MAX: usize = 65_535;
@@ -55,7 +56,8 @@ impl Service {
     /// [`Error`]; then nothing was stored.
     pub fn apply(&self, who: &Caller, operation: &Operation) -> Result<Outcome> {
         let now = self.clock.now();
-        self.store.write(|tx| apply(tx, now, who, operation))
+        let first = prepare(self.mode(), operation)?;
+        self.store.write(|tx| apply(tx, now, who, operation, first.as_ref()))
     }
 
     /// Does many things in one transaction, each with a result of its own: one that is refused
@@ -69,12 +71,21 @@ impl Service {
         operations: &[Operation],
     ) -> Result<Vec<Result<Outcome>>> {
         let now = self.clock.now();
+        let prepare = |operation| (operation, prepare(self.mode(), operation));
+        let prepared: Vec<_> = operations.iter().map(prepare).collect();
         self.store.write(|tx| {
             let mut results = Vec::with_capacity(operations.len());
-            for operation in operations {
+            for (operation, first) in &prepared {
+                let first = match first {
+                    Ok(first) => first.as_ref(),
+                    Err(error) => {
+                        results.push(Err(error.clone()));
+                        continue;
+                    }
+                };
                 // Every check comes before the first change, so a refusal has changed nothing;
                 // what goes wrong later (no randomness) undoes all.
-                match apply(tx, now, who, operation) {
+                match apply(tx, now, who, operation, first) {
                     Err(error @ (Error::Store(_) | Error::Message(_))) => return Err(error),
                     result => results.push(result),
                 }
@@ -283,17 +294,32 @@ fn delivery(holding: &Holding) -> Delivery {
     }
 }
 
-/// One operation within a transaction, and its audit record.
-fn apply(tx: &mut Tx, now: Millis, who: &Caller, operation: &Operation) -> Result<Outcome> {
+/// What can be checked and made without the database.
+fn prepare(mode: Mode, operation: &Operation) -> Result<Option<FirstKey>> {
     if operation.needs_public_keys() {
-        public_keys(tx.mode(), operation.name())?;
+        public_keys(mode, operation.name())?;
     }
     check(operation)?;
+    match operation {
+        Operation::NewClient { credential, .. } => clients::first_key(mode, credential).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// One operation within a transaction, and its audit record.
+fn apply(
+    tx: &mut Tx,
+    now: Millis,
+    who: &Caller,
+    operation: &Operation,
+    first: Option<&FirstKey>,
+) -> Result<Outcome> {
     // Changes happen one after the other, in the order of their records.
     tx.lock_audit()?;
     let outcome = match operation {
-        Operation::NewClient { client, credential } => {
-            clients::new_client(tx, now, client, credential)
+        Operation::NewClient { client, .. } => {
+            let first = first.ok_or_else(|| Error::invalid("key", "is missing"))?;
+            clients::new_client(tx, now, client, first)
         }
         Operation::RemoveClient { client, rotate } => {
             clients::remove_client(tx, now, client, *rotate)

@@ -25,7 +25,7 @@ pub struct Place {
 
 impl Place {
     pub fn open(&self, mode: Option<e4::Mode>, clock: Arc<dyn Clock>) -> Service {
-        let database: Box<dyn Database> = if self.database.contains("dbname=") {
+        let database: Box<dyn Database> = if self.database.starts_with("postgresql://") {
             Box::new(Postgres::new(&self.database, None, None).unwrap())
         } else {
             Box::new(Sqlite::file(Path::new(&self.database)).unwrap())

@@ -5,6 +5,7 @@
 pub mod database;
 pub mod fleet;
 pub mod postgres;
+pub mod world;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

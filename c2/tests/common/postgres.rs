@@ -45,9 +45,7 @@ pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(Server::start).as_ref();
     if server.is_none() {
-        let required = std::env::var("E4_REQUIRE").is_ok_and(|value| value == "all");
-        assert!(!required, "PostgreSQL is not installed");
-        println!("skipped: PostgreSQL is not installed");
+        super::not_installed("PostgreSQL");
     }
     server
 }
@@ -149,7 +147,7 @@ impl Server {
     }
 
     fn address(&self, database: &str) -> String {
-        format!("host=127.0.0.1 port={} user=e4 dbname={database}", self.port)
+        format!("postgresql://e4@127.0.0.1:{}/{database}", self.port)
     }
 
     /// The server falls, and comes back.
