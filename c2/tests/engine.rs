@@ -4,40 +4,16 @@
 
 mod common;
 
-use common::fleet::{Device, apply, engine, quick, service, until};
-use e4::protect::protect_command;
-use e4::wire::answer::StateDigest;
-use e4::{
-    Client, ClientId, Command, IdKey, Identity, MemoryStorage, Mode, SigningKey, Timestamp,
-    TopicHash, TopicKey, Unprotected,
+use common::fleet::{
+    Device, apply, engine, join, provision, quick, service, settled, until, wanted,
 };
-use e4_c2::domain::{Credential, Operation, Outcome, Page, State};
+use e4::protect::protect_command;
+use e4::{Command, Mode, Timestamp, TopicHash, TopicKey, Unprotected};
+use e4_c2::domain::{Operation, Outcome, Page, State};
 use e4_c2::reconcile::Engine;
 use e4_c2::service::Service;
-use e4_c2::store::{KeyOfClient, Sqlite, Tx};
+use e4_c2::store::{KeyOfClient, Sqlite};
 use e4_c2::transport::Broker;
-
-fn new_client(service: &Service, name: &str) -> Identity {
-    let operation = Operation::NewClient { client: name.into(), credential: Credential::Random };
-    let secret = apply(service, operation).secret.unwrap();
-    let id = ClientId::from_name(name).unwrap();
-    match service.mode() {
-        Mode::Symmetric => Identity::symmetric(id, IdKey::from_slice(&secret.0).unwrap()),
-        Mode::PublicKey => {
-            let c2 = service.c2_public_key().unwrap();
-            Identity::public_key(id, SigningKey::from_slice(&secret.0).unwrap(), c2).unwrap()
-        }
-    }
-}
-
-fn join(service: &Service, topic: &str, client: &str) {
-    apply(service, Operation::NewTopicClient { topic: topic.into(), client: client.into() });
-}
-
-fn settled(service: &Service, client: &str) -> bool {
-    let state = service.client_state(client).unwrap();
-    state.deliveries.iter().all(|delivery| delivery.state == State::Confirmed)
-}
 
 /// Broker, operations, reconciler.
 struct House {
@@ -56,8 +32,7 @@ impl House {
     }
 
     fn device(&self, name: &str, answers: bool) -> Device {
-        let identity = new_client(&self.service, name);
-        let client = Client::provision(MemoryStorage::new(), identity).unwrap();
+        let client = provision(&self.service, name);
         let at = self.broker.address();
         Device::connect(client, &at.ip().to_string(), at.port(), answers)
     }
@@ -131,15 +106,6 @@ fn story(mode: Mode) {
     until("the other key is gone", || pump.topics() == 0);
     until("nothing is left to do", || settled(service, "pump"));
     assert_eq!(service.topics_of_client("pump", &Page::first(9)).unwrap().len(), 0);
-}
-
-/// What the client should hold, by its digest.
-fn wanted(service: &Service, client: &str) -> StateDigest {
-    let digest = |tx: &mut Tx| {
-        let client = tx.client(client)?;
-        tx.wanted_digest(client.row)
-    };
-    service.store().read(digest).unwrap()
 }
 
 #[test]

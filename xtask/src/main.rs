@@ -19,6 +19,7 @@ Usage: cargo xtask TASK
                          with names, run those stages alone
   install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
                          CMake package under DIR
+  chaos [OPTION...]      a storm over C2, its broker and its devices; see `cargo xtask chaos --help`
   python                 build the Python wheel into target/wheels and test it
   stages                 list the stages of `test`
   help                   print this
@@ -30,6 +31,7 @@ Examples:
   cargo xtask test
   cargo xtask test rust vectors
   E4_REQUIRE=all cargo xtask test
+  cargo xtask chaos --clients 200 --minutes 3 --mode symmetric --database sqlite
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
         ["python"] => tests::test(&["python"]),
+        ["chaos", options @ ..] => tests::chaos(options),
         ["stages"] => tests::list(),
         ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {

@@ -59,6 +59,19 @@ pub fn test(names: &[&str]) -> Result<(), String> {
     if failed == 0 { Ok(()) } else { Err(format!("{failed} stages failed")) }
 }
 
+/// Runs storms; without options a big one of each kind.
+pub fn chaos(options: &[&str]) -> Result<(), String> {
+    let mut storms = cargo();
+    storms.args(["test", "--release", "--quiet", "-p", "e4-c2", "--test", "chaos", "--"]);
+    let help = options.contains(&"--help") || options.contains(&"-h");
+    for (option, default) in [("--clients", "200"), ("--minutes", "3")] {
+        if !help && !options.iter().any(|given| given.split('=').next() == Some(option)) {
+            storms.args([option, default]);
+        }
+    }
+    run(storms.args(options))
+}
+
 /// Prints the stages.
 pub fn list() -> Result<(), String> {
     for (name, what, _) in STAGES {

@@ -143,5 +143,5 @@ fn open(database: &DatabaseSettings) -> Result<Store, Failure> {
         "passphrase_file",
     ];
     let settings = config::load(database, database.config.as_deref(), &KNOWN)?;
-    settings.open(None)
+    settings.open(false, None)
 }

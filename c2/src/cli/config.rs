@@ -133,27 +133,26 @@ impl DatabaseSettings {
         self
     }
 
-    /// Opens the database; one that is not there is made if a mode is given.
-    pub fn open(&self, create: Option<Mode>) -> Result<Store, Failure> {
+    /// Opens the database. One that is not there is made if that is wanted, for the mode that is
+    /// given or for symmetric keys; one that is there keeps its own.
+    pub fn open(&self, create: bool, mode: Option<Mode>) -> Result<Store, Failure> {
         let place = self.place();
         let remote = ["postgresql://", "postgres://"].iter().any(|start| place.starts_with(start))
             || place.contains("dbname=");
         let fresh = !remote && !Path::new(&place).exists();
-        if fresh && create.is_none() {
+        if fresh && !create {
             return Err(Failure::new(format!("{place} does not exist"))
                 .hint("give the directory of the server with --data, or start one: e4 serve"));
         }
-        let unlock = self.unlock(create.is_some() && (fresh || remote))?;
+        let unlock = self.unlock(create && (fresh || remote))?;
         let database = self.database(&place, remote)?;
         let known = database.describe();
-        // An existing database keeps its mode; only a new one is asked for.
-        let mode = create.filter(|_| fresh || remote);
         Store::open(database, &unlock, mode, clock().now()).map_err(|error| {
             let failure = Failure::new(format!("{known}: {error}"));
             match (error.hint(), &error) {
                 (Some(hint), _) => failure.hint(hint),
                 (None, e4_c2::domain::Error::Invalid { field: "mode", .. }) => {
-                    failure.hint("leave --mode out")
+                    failure.hint("leave --mode out, or give another --data or --database")
                 }
                 (None, e4_c2::domain::Error::Invalid { .. }) => {
                     failure.hint("give the one of this database: --key-file or --passphrase-file")

@@ -201,8 +201,7 @@ impl Arguments {
         if std::env::var_os("E4_TEST_CLOCK").is_some() {
             warn!("E4_TEST_CLOCK is set: the clock is a test's");
         }
-        let mode = self.mode.unwrap_or(ModeName::Symmetric);
-        let store = Arc::new(self.open(mode)?);
+        let store = Arc::new(self.database.open(true, self.mode.map(e4::Mode::from))?);
         info!(database = store.describe(), mode = ?store.mode(), "database open");
         let (broker, host, port) = self.broker(&directory)?;
         let options = self.options(&host, port, &directory)?;
@@ -221,15 +220,6 @@ impl Arguments {
         drop(engine);
         drop(broker);
         Ok(())
-    }
-
-    fn open(&self, mode: ModeName) -> Result<e4_c2::store::Store, Failure> {
-        let store = self.database.open(Some(mode.into()))?;
-        if self.mode.is_some_and(|mode| e4::Mode::from(mode) != store.mode()) {
-            return Err(Failure::new("the database was set up for the other mode")
-                .hint("leave --mode out, or give another --data"));
-        }
-        Ok(store)
     }
 
     fn broker(&self, directory: &Path) -> Result<(Option<Broker>, String, u16), Failure> {

@@ -40,10 +40,7 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         Mode::PublicKey => tx.c2_keys()?,
     };
     let Some((key, pair, time, answer)) = open(&client, &keys, &c2, payload) else {
-        // One that was late, under a key that the client has confirmed to have replaced.
-        let seconds = payload.first_chunk().map(|time| u64::from_le_bytes(*time));
-        if seconds.is_some_and(|seconds| i64::try_from(seconds).is_ok_and(|s| s <= client.answered))
-        {
+        if is_late(&client, payload) {
             return Ok(Heard::Ignored);
         }
         if client.trouble.is_none() {
@@ -73,6 +70,15 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
     take(tx, &mut client, &answer, c2.last().map_or(0, |key| key.epoch), now)?;
     tx.update_client(&client)?;
     Ok(Heard::Taken)
+}
+
+/// Whether an answer that opens under no key was late, under one that the client has replaced
+/// since. Where it never replaced any, only an older time says so.
+fn is_late(client: &ClientRow, payload: &[u8]) -> bool {
+    let seconds = payload.first_chunk().map(|time| u64::from_le_bytes(*time));
+    let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(i64::MAX);
+    let replaced = client.key_confirmed > 1 || client.c2_confirmed > 1;
+    seconds < client.answered || (seconds == client.answered && replaced)
 }
 
 /// The newest key that opens it says where the client stands.

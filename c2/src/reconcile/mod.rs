@@ -387,7 +387,7 @@ impl<P: Publisher> Work<P> {
             }
         }
         self.figures.sent.fetch_add(left as u64, Ordering::Relaxed);
-        debug!(client = round.client, commands = left, "sent");
+        debug!(client = round.client, commands = left, again = round.again, "sent");
         if left > 0 {
             let (client, lease, wait) = (round.client, round.lease, round.wait);
             self.rounds.insert(number, Open { client, lease, wait, left, lost: false });

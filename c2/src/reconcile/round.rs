@@ -38,6 +38,8 @@ pub struct Round {
     pub wait: Millis,
     /// In this order.
     pub letters: Vec<Letter>,
+    /// How many of them repeat what was sent before.
+    pub again: usize,
 }
 
 /// What a batch of rounds shares.
@@ -170,6 +172,7 @@ pub fn round(
         letters.push(payload, Handed::Reset);
     }
     let mut tries = i64::MAX;
+    let mut again = if ladder.is_some_and(|before| before > 0) { letters.all.len() } else { 0 };
     for item in items {
         let Some(command) = command(tx, batch, item)? else { continue };
         let payload = newest.protect(stamp, &command)?;
@@ -177,7 +180,9 @@ pub fn round(
         let sent = Sent { kind: item.kind, subject: item.subject, target: item.target, siv, stamp };
         tx.sent(client.row, &sent, now)?;
         letters.push(payload, Handed::Holding(item.kind, item.subject, siv));
-        tries = tries.min(if item.sent == item.target { item.tries + 1 } else { 1 });
+        let repeats = item.sent == item.target;
+        again += usize::from(repeats);
+        tries = tries.min(if repeats { item.tries + 1 } else { 1 });
     }
     if let Some(before) = ladder {
         tries = tries.min(before + 1);
@@ -199,6 +204,7 @@ pub fn round(
         lease: now + policy.lease(),
         wait: policy.wait(tries),
         letters: letters.all,
+        again,
     }))
 }
 

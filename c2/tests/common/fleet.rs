@@ -6,11 +6,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use e4::{Client, MemoryStorage, Timestamp, Unprotected};
-use e4_c2::domain::{Caller, Clock, Operation, Outcome, SystemClock};
+use e4::wire::answer::StateDigest;
+use e4::{
+    Client, ClientId, IdKey, Identity, MemoryStorage, Mode, SigningKey, Timestamp, Unprotected,
+};
+use e4_c2::domain::{Caller, Clock, Credential, Operation, Outcome, State, SystemClock};
 use e4_c2::reconcile::{Engine, Policy};
 use e4_c2::service::Service;
-use e4_c2::store::{Database, Store, Unlock};
+use e4_c2::store::{Database, Store, Tx, Unlock};
 use e4_c2::transport::{Commands, Event, Link, Options, Qos};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -112,6 +115,21 @@ impl Device {
         Self { client, messages, link }
     }
 
+    /// Says good-bye, and hands back what it holds.
+    pub fn leave(self) -> Client<MemoryStorage> {
+        let client = self.client.clone();
+        drop(self);
+        until("the device is gone", || Arc::strong_count(&client) == 1);
+        Arc::into_inner(client).unwrap().into_inner().unwrap()
+    }
+
+    /// Says how it stands, as it does at each connection.
+    pub fn hello(&self) {
+        let client = self.client.lock().unwrap();
+        let hello = client.hello(Timestamp::now()).unwrap();
+        self.link.publish(&client.answer_topic(), Qos::AtLeastOnce, &hello).unwrap();
+    }
+
     pub fn topics(&self) -> u32 {
         self.client.lock().unwrap().topic_count()
     }
@@ -125,16 +143,43 @@ impl Device {
         let _ = client.answer(Timestamp::now());
     }
 
-    /// Says hello.
-    pub fn hello(&self) {
-        let client = self.client.lock().unwrap();
-        let hello = client.hello(Timestamp::now()).unwrap();
-        self.link.publish(&client.answer_topic(), Qos::AtLeastOnce, &hello).unwrap();
-    }
-
     pub fn digest(&self) -> e4::wire::answer::StateDigest {
         self.client.lock().unwrap().digest().unwrap()
     }
+}
+
+/// Provisions a client by hand, new or anew: its key is put in.
+pub fn provision(service: &Service, name: &str) -> Client<MemoryStorage> {
+    let operation = Operation::NewClient { client: name.into(), credential: Credential::Random };
+    let secret = apply(service, operation).secret.unwrap();
+    let id = ClientId::from_name(name).unwrap();
+    let identity = match service.mode() {
+        Mode::Symmetric => Identity::symmetric(id, IdKey::from_slice(&secret.0).unwrap()),
+        Mode::PublicKey => {
+            let c2 = service.c2_public_key().unwrap();
+            Identity::public_key(id, SigningKey::from_slice(&secret.0).unwrap(), c2).unwrap()
+        }
+    };
+    Client::provision(MemoryStorage::new(), identity).unwrap()
+}
+
+pub fn join(service: &Service, topic: &str, client: &str) {
+    apply(service, Operation::NewTopicClient { topic: topic.into(), client: client.into() });
+}
+
+/// Whether a client has said that it holds everything it should.
+pub fn settled(service: &Service, client: &str) -> bool {
+    let state = service.client_state(client).unwrap();
+    state.deliveries.iter().all(|delivery| delivery.state == State::Confirmed)
+}
+
+/// What the client should hold, by its digest.
+pub fn wanted(service: &Service, client: &str) -> StateDigest {
+    let digest = |tx: &mut Tx| {
+        let client = tx.client(client)?;
+        tx.wanted_digest(client.row)
+    };
+    service.store().read(digest).unwrap()
 }
 
 impl Drop for Device {
