@@ -6,6 +6,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use common::fleet::{
     Device, apply, engine, join, provision, quick, service, settled, until, wanted,
@@ -117,7 +118,8 @@ fn story(mode: Mode) {
     drop(engine);
     drop(service);
 
-    let (service, _engine) = site.c2(&backup);
+    let (service, restored) = site.c2(&backup);
+    until("C2 listens", || restored.figures().listening.load(Ordering::Relaxed));
     [&topics, &changed, &wished].iter().for_each(|device| device.hello());
     until("topics and memberships came back", || at_rest(&service, "topics", &topics));
     assert!(topics.digest() != lost, "the backup knows another state");
@@ -171,7 +173,8 @@ fn a_key_of_c2_that_was_made_after_the_backup() {
     drop(engine);
     drop(service);
 
-    let (service, _engine) = site.c2(&backup);
+    let (service, restored) = site.c2(&backup);
+    until("C2 listens", || restored.figures().listening.load(Ordering::Relaxed));
     [&pump, &valve].iter().for_each(|device| device.hello());
     until("C2 says who is lost", || troubled(&service) == ["pump", "valve"]);
     // Who slept through the change never left.

@@ -2,12 +2,18 @@
 //! Tasks of the project: `cargo xtask help`.
 
 mod c;
+mod docs;
+mod kotlin;
 mod licences;
 mod python;
+mod session;
 mod stage;
+mod swift;
 mod tests;
+mod uniffi;
 mod vectors_c;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -21,11 +27,23 @@ Usage: cargo xtask TASK
                          CMake package under DIR
   chaos [OPTION...]      a storm over C2, its broker and its devices; see `cargo xtask chaos --help`
   python                 build the Python wheel into target/wheels and test it
+  kotlin [--install]     build the Kotlin package and test it; with --install, set up what it needs
+  kotlin --generate DIR  put the generated Kotlin code into DIR, for Gradle and Maven
+  kotlin --jar FILE      put the compiled package into FILE
+  kotlin -- vectors PATH...
+                         run vectors through the Kotlin package
+  swift [--install]      build the Swift package and test it; with --install, set up a compiler
+  swift --bundle DIR     put a Swift package that needs the toolchain alone into DIR
+  tools kotlin|swift     set up what a language needs
+  docs                   write docs/tasks.md out of the tests
   stages                 list the stages of `test`
   help                   print this
 
 Environment:
-  E4_REQUIRE=all         a stage that is skipped counts as failed
+  E4_REQUIRE=all         a stage that is skipped counts as failed; but for `swift`, whose compiler
+                         few machines have
+  E4_PROGRAM             the `e4` program for tests with a broker, if it is built already
+  E4_SWIFT_ROOT          where `swift --install` sets up a system (/var/tmp/e4-swift/root)
 
 Examples:
   cargo xtask test
@@ -41,8 +59,21 @@ fn main() -> ExitCode {
         ["test", names @ ..] => tests::test(names),
         ["python"] => tests::test(&["python"]),
         ["chaos", options @ ..] => tests::chaos(options),
+        ["kotlin"] => tests::test(&["kotlin"]),
+        ["kotlin", "--install"] => kotlin::install().and_then(|()| tests::test(&["kotlin"])),
+        ["kotlin", "--generate", folder] => {
+            absolute(folder).and_then(|folder| kotlin::generate(&folder).map(drop))
+        }
+        ["kotlin", "--jar", file] => absolute(file).and_then(|file| kotlin::jar_to(&file)),
+        ["kotlin", "--", "vectors", paths @ ..] => kotlin::vectors(paths),
+        ["swift"] => tests::test(&["swift"]),
+        ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),
+        ["swift", "--bundle", folder] => absolute(folder).and_then(|folder| swift::bundle(&folder)),
+        ["docs"] => docs::write(),
+        ["tools", "kotlin"] => kotlin::install(),
+        ["tools", "swift"] => swift::install(),
         ["stages"] => tests::list(),
-        ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
+        ["install", "--prefix", prefix] => c::install(Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
@@ -59,4 +90,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A path that means the same wherever a tool runs.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{path}: {error}"))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{c, licences, python};
+use crate::{c, docs, kotlin, licences, python, swift};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -22,6 +22,9 @@ const STAGES: &[Entry] = &[
     ("demo", "the demo on the embedded broker", demo),
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
     ("python", "the wheel, and its tests in a clean environment", python::python),
+    ("kotlin", "the Kotlin package, its tests on the JVM, and its vectors", kotlin::kotlin),
+    ("swift", "the Swift package, its tests in both language modes, and its vectors", swift::swift),
+    ("docs", "docs/tasks.md is what the tests say", docs::check),
     ("licences", "every dependency may be used under both licences", licences::check),
 ];
 
@@ -46,7 +49,7 @@ pub fn test(names: &[&str]) -> Result<(), String> {
         let (word, remark, count) = match outcome {
             Ok(Outcome::Passed(remark)) => ("passed", remark, 0),
             Ok(Outcome::Skipped(reason)) if all => ("FAILED", reason, 1),
-            Ok(Outcome::Skipped(reason)) => ("skipped", reason, 2),
+            Ok(Outcome::Skipped(reason) | Outcome::NotHere(reason)) => ("skipped", reason, 2),
             Err(error) => ("FAILED", error, 1),
         };
         if let Some(place) = counts.get_mut(count) {

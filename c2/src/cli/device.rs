@@ -118,6 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         interactive: std::io::stdin().is_terminal(),
         connected: false,
+        unsubscribed: 0,
         unconfirmed: 0,
     };
     device.work(&inputs, sender, Duration::from_secs(arguments.linger))
@@ -131,6 +132,8 @@ struct Device {
     hint: &'static str,
     interactive: bool,
     connected: bool,
+    /// Subscriptions that the broker has not confirmed on this connection.
+    unsubscribed: usize,
     /// Messages that the broker did not take yet.
     unconfirmed: usize,
 }
@@ -183,7 +186,10 @@ impl Device {
 
     fn on_event(&mut self, event: Event, ending: bool) -> Result<(), Failure> {
         match event {
-            Event::Connected => {
+            Event::Connected => self.unsubscribed = self.link.subscriptions(),
+            // What is published from now on arrives.
+            Event::Subscribed if self.unsubscribed == 1 => {
+                self.unsubscribed = 0;
                 self.connected = true;
                 self.say(&format!("connected to {}", self.broker));
                 match self.client.hello(Timestamp::now()) {
@@ -202,7 +208,7 @@ impl Device {
             Event::Published(_) | Event::Dropped(_) => {
                 self.unconfirmed = self.unconfirmed.saturating_sub(1)
             }
-            Event::Subscribed => {}
+            Event::Subscribed => self.unsubscribed = self.unsubscribed.saturating_sub(1),
             Event::Message { topic, payload } => self.on_message(&topic, &payload)?,
         }
         Ok(())

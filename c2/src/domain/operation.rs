@@ -93,7 +93,8 @@ pub enum Operation {
     },
     /// Gives C2 a new key pair, which every client is told (PK).
     NewC2Key,
-    /// Sends everything that a client should hold again; all clients without a name.
+    /// Sends everything that a client should hold again; all clients without a name. One that is
+    /// named and never answers is told to forget everything first: of it nobody knows what it holds.
     Resync {
         /// Name.
         client: Option<String>,

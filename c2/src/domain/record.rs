@@ -41,8 +41,8 @@ pub struct ClientRow {
     pub answers: bool,
     /// Time of its newest answer, in seconds, by its own clock.
     pub answered: i64,
-    /// SIV of that answer.
-    pub answer_siv: Option<[u8; 16]>,
+    /// SIVs of the answers of that second, 16 bytes each.
+    pub answer_sivs: Vec<u8>,
     /// When it last showed itself, by our clock.
     pub seen_at: Option<Millis>,
     /// Timestamp of the newest command, in seconds.

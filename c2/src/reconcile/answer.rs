@@ -6,13 +6,14 @@ use e4::wire::answer::{ANSWER_LEN, Answer};
 use e4::{ClientId, Mode, SharedKey, Timestamp};
 
 use crate::domain::{ClientRow, Holding, Kind, Millis, Result};
-use crate::store::{C2Key, ClientKey, KeyOfClient, Tx};
+use crate::store::{Answered, C2Key, ClientKey, KeyOfClient, Tx};
 
 /// How old a command may be before its client, when it shows itself, is sent it again.
 const FRESH: Millis = 3_000;
-
-/// The drift at which resets are given up: six did not help.
-const HOPELESS: i64 = 14;
+/// Resets that did not help an awake client so often will not help at all.
+const RESETS_MAX: i64 = 6;
+/// SIVs of answers of one second that are remembered, in bytes.
+const SIVS_MAX: usize = 64 * 16;
 
 /// What was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +40,18 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         Mode::Symmetric => Vec::new(),
         Mode::PublicKey => tx.c2_keys()?,
     };
-    let Some((key, pair, time, answer)) = open(&client, &keys, &c2, payload) else {
-        if is_late(&client, payload) {
-            return Ok(Heard::Ignored);
-        }
+    let (Some(time), Some(siv)) = (payload.first_chunk(), payload.get(8..24)) else {
+        return Ok(Heard::Ignored);
+    };
+    let time = Timestamp::from_secs(u64::from_le_bytes(*time));
+    let clock = Timestamp::from_secs(u64::try_from(now.div_euclid(1000)).unwrap_or_default());
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    // Several servers hear the same answer, and a broker may deliver it twice.
+    let repeated = seconds == client.answered && client.answer_sivs.chunks(16).any(|at| at == siv);
+    if Window::default().check(time, clock).is_err() || seconds < client.answered || repeated {
+        return Ok(Heard::Ignored);
+    }
+    let Some((key, pair, answer)) = open(&client, &keys, &c2, payload) else {
         if client.trouble.is_none() {
             client.trouble = Some(
                 "what it says opens under none of the keys that C2 has for it: it was given \
@@ -53,17 +62,17 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         }
         return Ok(Heard::Foreign);
     };
-    let clock = Timestamp::from_secs(u64::try_from(now.div_euclid(1000)).unwrap_or_default());
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    let siv = payload.get(8..24).and_then(|siv| siv.try_into().ok());
-    let repeated = seconds == client.answered && siv == client.answer_siv;
-    if Window::default().check(time, clock).is_err() || seconds < client.answered || repeated {
-        return Ok(Heard::Ignored);
-    }
     client.answers = true;
-    (client.answered, client.answer_siv) = (seconds, siv);
+    if seconds > client.answered {
+        client.answer_sivs.clear();
+    }
+    let room = client.answer_sivs.len().saturating_sub(SIVS_MAX - 16);
+    client.answer_sivs.drain(..room);
+    client.answer_sivs.extend_from_slice(siv);
+    client.answered = seconds;
     client.seen_at = Some(now);
-    if client.drift < HOPELESS {
+    if client.drift == 0 {
+        // It speaks under a key that C2 knows.
         client.trouble = None;
     }
     confirm_keys(tx, &mut client, key, pair)?;
@@ -72,31 +81,22 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
     Ok(Heard::Taken)
 }
 
-/// Whether an answer that opens under no key was late, under one that the client has replaced
-/// since. Where it never replaced any, only an older time says so.
-fn is_late(client: &ClientRow, payload: &[u8]) -> bool {
-    let seconds = payload.first_chunk().map(|time| u64::from_le_bytes(*time));
-    let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(i64::MAX);
-    let replaced = client.key_confirmed > 1 || client.c2_confirmed > 1;
-    seconds < client.answered || (seconds == client.answered && replaced)
-}
-
 /// The newest key that opens it says where the client stands.
 fn open(
     client: &ClientRow,
     keys: &[ClientKey],
     c2: &[C2Key],
     payload: &[u8],
-) -> Option<(i64, i64, Timestamp, Answer)> {
+) -> Option<(i64, i64, Answer)> {
     keys.iter().rev().find_map(|key| match &key.key {
         KeyOfClient::Id(id) => {
-            open_answer(id, payload).ok().map(|(time, answer)| (key.epoch, 0, time, answer))
+            open_answer(id, payload).ok().map(|(_, answer)| (key.epoch, 0, answer))
         }
         KeyOfClient::Public(public, _) => {
             c2.iter().rev().filter(|pair| pair.epoch >= client.c2_confirmed).find_map(|pair| {
                 let shared = SharedKey::for_c2(&pair.secret, public).ok()?;
-                let (time, answer) = open_answer(&shared, payload).ok()?;
-                Some((key.epoch, pair.epoch, time, answer))
+                let (_, answer) = open_answer(&shared, payload).ok()?;
+                Some((key.epoch, pair.epoch, answer))
             })
         }
     })
@@ -122,21 +122,21 @@ fn take(
     c2_epoch: i64,
     now: Millis,
 ) -> Result<()> {
-    let known = match &answer.command {
-        None => false,
+    let hello = answer.command.is_none();
+    let answered = match &answer.command {
+        None => Answered::Other,
         Some(siv) => {
             let error = answer.status.err().map(|error| i64::from(error.number()));
-            let known = tx.answered(client.row, siv, error, now)?;
-            if known && error.is_none() {
+            let answered = tx.answered(client.row, siv, error, now)?;
+            if answered == Answered::Newest && error.is_none() {
                 tx.forget_removals(client.row)?;
             }
-            known
+            answered
         }
     };
-    let hello = answer.command.is_none();
     let unsettled = tx.unsettled(client.row)?;
     let ladder = client.ladder_tries(c2_epoch).is_some();
-    if !known || unsettled.is_empty() {
+    if answered != Answered::Newest || unsettled.is_empty() {
         // The client says what it holds: that is worth more than all that was counted here.
         let wanted = tx.wanted_digest(client.row)?;
         if wanted == answer.digest {
@@ -145,10 +145,19 @@ fn take(
             client.due_at = ladder.then_some(now);
             return Ok(());
         }
-        // That a reset did not help is told by the answer to a command, once it was sent (an odd
-        // drift says so): who says hello may have slept through it.
-        let waits = client.reset != 0 && (hello || client.drift % 2 == 0);
-        if unsettled.is_empty() && !waits && !ladder {
+        if hello && client.drift > 1 {
+            // It may have slept through all that was tried.
+            client.drift = i64::from(client.reset != 0);
+            client.trouble = None;
+        }
+        // An answer to something else may be older than what was confirmed since: it is no reason
+        // for a reset.
+        let certain = match answered {
+            Answered::Newest => true,
+            Answered::Other => client.reset == 0 && (hello || client.drift == 0),
+            Answered::Known => false,
+        };
+        if unsettled.is_empty() && !ladder && certain {
             drifted(tx, client, now)?;
             return Ok(());
         }
@@ -167,9 +176,8 @@ fn take(
 /// The client confirmed everything, and yet holds something else: it is told everything again, and
 /// if that does not help it forgets everything first.
 fn drifted(tx: &mut Tx, client: &mut ClientRow, now: Millis) -> Result<()> {
-    if client.drift >= HOPELESS {
-        client.reset = 0;
-        client.due_at = None;
+    if client.drift >= RESETS_MAX {
+        (client.reset, client.due_at) = (0, None);
         client.trouble = Some("its state differs from what it should be, even after resets".into());
         return Ok(());
     }
@@ -177,10 +185,9 @@ fn drifted(tx: &mut Tx, client: &mut ClientRow, now: Millis) -> Result<()> {
     if client.drift == 0 && !nothing {
         client.drift = 1;
     } else {
-        client.drift = (client.drift + 1).max(2);
+        client.drift = client.drift.max(1);
         client.reset = tx.everything();
     }
-    client.key_tries = 0;
     tx.tell_again(client.row)?;
     client.due_at = Some(now);
     Ok(())

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use e4::{ClientTopic, Mode};
+use e4::{ClientId, ClientTopic, Mode};
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{Clock, Millis, Result};
@@ -117,6 +117,7 @@ impl Engine {
             warned: false,
             letters: HashMap::new(),
             rounds: HashMap::new(),
+            news: News::default(),
             last_round: 0,
             reported: 0,
         };
@@ -171,6 +172,17 @@ struct Open {
     lost: bool,
 }
 
+/// What was heard and is not stored yet.
+#[derive(Default)]
+struct News {
+    /// Commands that the broker took, by row of the client.
+    done: Vec<(i64, Handed)>,
+    /// Answers.
+    heard: Vec<(ClientId, Vec<u8>)>,
+    /// Rounds of which no command is on its way any more.
+    ended: Vec<Open>,
+}
+
 struct Work<P> {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -182,6 +194,7 @@ struct Work<P> {
     warned: bool,
     letters: HashMap<u64, Flying>,
     rounds: HashMap<u64, Open>,
+    news: News,
     last_round: u64,
     /// Commands sent when that was last said.
     reported: u64,
@@ -254,45 +267,10 @@ impl<P: Publisher> Work<P> {
         })
     }
 
-    /// Takes events in. When the database fails they stay, and are tried again.
+    /// Takes events in. What follows from them for the database is one transaction: a process that
+    /// ends between a command that was taken and the time of its repetition would leave the client
+    /// to its lease. When the database fails it stays, and is tried again.
     fn take(&mut self, batch: &mut Vec<Event>) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let mut done = Vec::new();
-        let mut heard = Vec::new();
-        for event in batch.iter() {
-            match event {
-                Event::Published(token) => {
-                    done.extend(
-                        self.letters.get(token).map(|flying| (flying.client, flying.about)),
-                    );
-                }
-                Event::Answer { topic, payload } => {
-                    heard.extend(ClientTopic::client_of_answer(topic).map(|id| (id, payload)));
-                }
-                _ => {}
-            }
-        }
-        if !done.is_empty() || !heard.is_empty() {
-            self.store.write(|tx| {
-                for (client, about) in &done {
-                    tx.handed(*client, about, now)?;
-                }
-                for (id, payload) in &heard {
-                    let heard = hear(tx, *id, payload, now)?;
-                    debug!(client = %id, ?heard, "answer");
-                    if heard == Heard::Foreign {
-                        warn!(client = %id, "an answer opens under none of the client's keys");
-                    }
-                }
-                Ok(())
-            })?;
-        }
-        self.figures.handed.fetch_add(done.len() as u64, Ordering::Relaxed);
-        self.figures.answers.fetch_add(heard.len() as u64, Ordering::Relaxed);
-        let mut ended = Vec::new();
         for event in batch.drain(..) {
             match event {
                 Event::Connected => {
@@ -309,23 +287,43 @@ impl<P: Publisher> Work<P> {
                     }
                     self.set_connected(false);
                 }
-                Event::Published(token) => ended.extend(self.close(token, false)),
-                Event::Dropped(token) => ended.extend(self.close(token, true)),
+                Event::Published(token) => self.close(token, false),
+                Event::Dropped(token) => self.close(token, true),
                 Event::Listening(now) => self.figures.listening.store(now, Ordering::Relaxed),
-                Event::Answer { .. } | Event::Wake | Event::Stop => {}
+                Event::Answer { topic, payload } => {
+                    let id = ClientTopic::client_of_answer(&topic);
+                    self.news.heard.extend(id.map(|id| (id, payload)));
+                }
+                Event::Wake | Event::Stop => {}
             }
         }
-        if ended.is_empty() {
+        let News { done, heard, ended } = &self.news;
+        if done.is_empty() && heard.is_empty() && ended.is_empty() {
             return Ok(());
         }
+        let now = self.clock.now();
         self.store.write(|tx| {
-            for round in &ended {
+            for (client, about) in done {
+                tx.handed(*client, about, now)?;
+            }
+            for (id, payload) in heard {
+                let heard = hear(tx, *id, payload, now)?;
+                debug!(client = %id, ?heard, "answer");
+                if heard == Heard::Foreign {
+                    warn!(client = %id, "an answer opens under none of the client's keys");
+                }
+            }
+            for round in ended {
                 // Nobody knows what arrived of a round that was cut off: at once again.
                 let wait = if round.lost { 0 } else { round.wait };
                 tx.move_due(round.client, round.lease, Some(now + wait))?;
             }
             Ok(())
-        })
+        })?;
+        self.figures.handed.fetch_add(done.len() as u64, Ordering::Relaxed);
+        self.figures.answers.fetch_add(heard.len() as u64, Ordering::Relaxed);
+        self.news = News::default();
+        Ok(())
     }
 
     fn set_connected(&mut self, connected: bool) {
@@ -333,13 +331,18 @@ impl<P: Publisher> Work<P> {
         self.figures.connected.store(connected, Ordering::Relaxed);
     }
 
-    /// One command less is on its way; the round if it was the last.
-    fn close(&mut self, token: u64, lost: bool) -> Option<Open> {
-        let flying = self.letters.remove(&token)?;
-        let open = self.rounds.get_mut(&flying.round)?;
+    /// One command less is on its way; its round ends if it was the last.
+    fn close(&mut self, token: u64, lost: bool) {
+        let Some(flying) = self.letters.remove(&token) else { return };
+        if !lost {
+            self.news.done.push((flying.client, flying.about));
+        }
+        let Some(open) = self.rounds.get_mut(&flying.round) else { return };
         open.left = open.left.saturating_sub(1);
         open.lost |= lost;
-        (open.left == 0).then(|| self.rounds.remove(&flying.round))?
+        if open.left == 0 {
+            self.news.ended.extend(self.rounds.remove(&flying.round));
+        }
     }
 
     /// Does the next piece of work; false if there is none.

@@ -4,7 +4,7 @@
 //! Order and timestamps: a client refuses a command that is older than the newest one it applied
 //! (PROTOCOL section 7), so the timestamps of one client never decrease. Within one second the order
 //! of arrival is the broker's; hence a command that contradicts one of the same second waits for
-//! the next, and a reset, and new keys before it, are stamped a second before what follows.
+//! the next, and a reset is stamped a second before what follows it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -115,10 +115,12 @@ pub fn round(
     policy: &Policy,
     now: Millis,
 ) -> Result<Option<Round>> {
-    let reset = client.reset != 0;
-    if reset {
-        // Whatever the client confirmed before, it will have forgotten.
-        tx.unconfirm(client.row, client.reset)?;
+    // A reset takes away what was confirmed as well: all of it goes along, each time.
+    if client.reset & RESET_TOPICS != 0 {
+        tx.unconfirm(client.row, Kind::Topic)?;
+    }
+    if client.reset & RESET_PEERS != 0 {
+        tx.unconfirm(client.row, Kind::Peer)?;
     }
     let unsettled = tx.unsettled(client.row)?;
     let unsettled = without_void(tx, &client, unsettled)?;
@@ -131,10 +133,11 @@ pub fn round(
     let items: Vec<&Holding> = unsettled
         .items
         .iter()
-        .filter(|item| reset || item.sent != item.target || worth(item.tries))
+        .filter(|item| item.sent != item.target || worth(item.tries))
         .filter(|item| item.target == 0 || item.key.is_some())
         .collect();
     let ladder = client.ladder_tries(batch.c2_epoch());
+    let reset = client.reset != 0;
     if items.is_empty() && !reset && !ladder.is_some_and(worth) {
         client.due_at = None;
         tx.end_round(&client)?;
@@ -152,9 +155,7 @@ pub fn round(
     let keys = tx.client_keys(client.row, client.key_confirmed)?;
     let c2: Vec<&C2Key> = batch.c2.iter().filter(|key| key.epoch >= client.c2_confirmed).collect();
     let mut letters = Letters { id: client.id, all: Vec::new() };
-    // The client takes no reset that is older than the keys before it.
-    let first = if reset { stamp - 1 } else { stamp };
-    let newest = match letters.ladder(&client, &keys, &c2, first)? {
+    let newest = match letters.ladder(&client, &keys, &c2, stamp)? {
         Some(under) => under,
         None => {
             client.due_at = None;
@@ -164,11 +165,11 @@ pub fn round(
         }
     };
     if client.reset & RESET_TOPICS != 0 {
-        let payload = newest.protect(first, &Command::ResetTopics)?;
+        let payload = newest.protect(stamp - 1, &Command::ResetTopics)?;
         letters.push(payload, Handed::Reset);
     }
     if client.reset & RESET_PEERS != 0 {
-        let payload = newest.protect(first, &Command::ResetPubKeys)?;
+        let payload = newest.protect(stamp - 1, &Command::ResetPubKeys)?;
         letters.push(payload, Handed::Reset);
     }
     let mut tries = i64::MAX;
@@ -189,12 +190,9 @@ pub fn round(
         client.key_tries += 1;
         client.c2_tries += 1;
     }
-    if reset {
-        if ladder.is_none() {
-            tries = tries.min(client.key_tries + 1);
-            client.key_tries += 1;
-        }
-        client.drift = client.drift.max(2) | 1;
+    if reset && client.answers {
+        client.drift = client.drift.max(1) + 1;
+        tries = tries.min(client.drift);
     }
     client.stamp = stamp;
     client.due_at = Some(now + policy.lease());
@@ -218,7 +216,7 @@ impl Unsettled {
     /// Whether something is to be sent that contradicts what was sent in this second.
     fn contradicts(&self, stamp: i64) -> bool {
         self.items.iter().any(|item| {
-            let before = item.siv.is_some() && item.stamp == stamp && item.sent != item.target;
+            let before = item.stamp == stamp && item.sent != item.target;
             let void = |(kind, id, at): &(Kind, [u8; 16], i64)| {
                 *kind == item.kind && *id == item.id && *at == stamp
             };

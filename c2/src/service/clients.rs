@@ -34,6 +34,8 @@ pub fn new_client(tx: &mut Tx, now: Millis, name: &str, first: &FirstKey) -> Res
     client.c2_handed = client.c2_confirmed;
     client.c2_tries = 0;
     (client.answers, client.reset, client.drift, client.trouble) = (false, 0, 0, None);
+    // Its clock may be another one.
+    (client.answered, client.answer_sivs) = (0, Vec::new());
     client.due_at = Some(now);
     tx.update_client(&client)?;
     tx.insert_client_key(client.row, client.key_epoch, key, now)?;
@@ -125,6 +127,10 @@ pub fn resync(tx: &mut Tx, now: Millis, name: Option<&str>) -> Result<Outcome> {
     tx.tell_again(client.row)?;
     (client.key_tries, client.c2_tries) = (0, 0);
     (client.drift, client.trouble) = (0, None);
+    if !client.answers {
+        // What became of removals and resets that it was sent, nobody knows.
+        client.reset = tx.everything();
+    }
     client.due_at = Some(now);
     tx.update_client(&client)?;
     Ok(Outcome::default())

@@ -3,7 +3,7 @@
 
 use super::Tx;
 use super::database::{Row, params};
-use crate::domain::{ClientRow, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result, UNKNOWN};
+use crate::domain::{ClientRow, Holding, Kind, Millis, Result, UNKNOWN};
 
 /// The wish for a topic key: always the newest.
 const NEWEST: i64 = -1;
@@ -73,6 +73,17 @@ pub enum Handed {
     C2Key(i64),
     /// A reset.
     Reset,
+}
+
+/// What an answer is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The command that was sent last of something, and was not confirmed.
+    Newest,
+    /// One that was sent last of something, which was confirmed already.
+    Known,
+    /// Another one: an older one, or one of the client's own keys, or a reset; or it is a hello.
+    Other,
 }
 
 fn holding(kind: Kind, row: &Row) -> Result<Holding> {
@@ -228,24 +239,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that what a client confirmed says no more how it stands: a reset
-    /// ([`RESET_TOPICS`], [`RESET_PEERS`], both) is on its way.
-    ///
-    /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
-    pub fn unconfirm(&mut self, client: i64, reset: i64) -> Result<()> {
-        for (flag, kind) in [(RESET_TOPICS, Kind::Topic), (RESET_PEERS, Kind::Peer)] {
-            if reset & flag != 0 {
-                self.execute(
-                    "UPDATE holdings SET confirmed = -1 WHERE client = ?1 AND kind = ?2 \
-                     AND confirmed <> -1",
-                    params![client, kind as i64],
-                )?;
-            }
-        }
-        Ok(())
-    }
-
     /// Starts counting the attempts for a client anew.
     ///
     /// # Errors
@@ -307,8 +300,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes what a client says of the command with this SIV; false if that is not the last that
-    /// it was sent of anything.
+    /// Takes nothing that a client confirmed of a kind for granted: it is about to be told to forget
+    /// all of it.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn unconfirm(&mut self, client: i64, kind: Kind) -> Result<()> {
+        self.execute(
+            "UPDATE holdings SET confirmed = -1 WHERE client = ?1 AND kind = ?2 \
+             AND confirmed <> -1",
+            params![client, kind as i64],
+        )?;
+        Ok(())
+    }
+
+    /// Notes what a client says of the command with this SIV.
     ///
     /// # Errors
     /// [`Error::Store`](crate::domain::Error::Store).
@@ -318,11 +324,11 @@ impl Tx<'_> {
         siv: &[u8; 16],
         error: Option<i64>,
         now: Millis,
-    ) -> Result<bool> {
+    ) -> Result<Answered> {
         let changed = match error {
             None => self.execute(
                 "UPDATE holdings SET confirmed = sent, handed = 1, failed = 0, tries = 0, \
-                 changed_at = ?3 WHERE client = ?1 AND siv = ?2",
+                 changed_at = ?3 WHERE client = ?1 AND siv = ?2 AND confirmed <> sent",
                 params![client, siv, now],
             )?,
             Some(number) => self.execute(
@@ -331,7 +337,14 @@ impl Tx<'_> {
                 params![client, siv, now, number],
             )?,
         };
-        Ok(changed > 0)
+        if changed > 0 {
+            return Ok(Answered::Newest);
+        }
+        let known = self.count(
+            "SELECT COUNT(*) FROM holdings WHERE client = ?1 AND siv = ?2",
+            params![client, siv],
+        )?;
+        Ok(if known > 0 { Answered::Known } else { Answered::Other })
     }
 
     /// Notes that a client holds exactly what it should.

@@ -27,7 +27,7 @@ pub use sqlite::Sqlite;
 pub use vault::{Unlock, Vault};
 
 pub use audit::{AuditHead, Verified};
-pub use holdings::{Fanout, Handed, Sent};
+pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
 
 /// The schema, version by version. What was released is never edited.

@@ -169,9 +169,17 @@ impl Link {
     /// # Errors
     /// The topic is not valid for MQTT.
     pub fn subscribe(&self, topic: &str, qos: Qos) -> Result<(), String> {
-        self.client.subscribe(topic, qos).map_err(|error| error.to_string())?;
+        // Noted first: a connection that is lost in between takes the request with it.
         lock(&self.subscriptions).insert(topic.to_string(), qos);
-        Ok(())
+        self.client.subscribe(topic, qos).map_err(|error| {
+            lock(&self.subscriptions).remove(topic);
+            error.to_string()
+        })
+    }
+
+    /// How many topics it is subscribed to, on this connection or the next.
+    pub fn subscriptions(&self) -> usize {
+        lock(&self.subscriptions).len()
     }
 
     /// Unsubscribes from a topic.

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use common::postgres;
 use e4::Mode;
 
 /// A storm over C2, its broker and its devices
@@ -99,9 +100,9 @@ fn storms(arguments: &Arguments) -> usize {
     let postgres = match arguments.database {
         Some(DatabaseName::Sqlite) => None,
         Some(DatabaseName::Postgres) => {
-            Some(common::postgres::server().expect("PostgreSQL is not installed"))
+            Some(postgres::server().expect("PostgreSQL is not installed"))
         }
-        None => common::postgres::server(),
+        None => postgres::server(),
     };
     let seed = arguments.seed.unwrap_or_else(|| {
         let mut seed = [0; 4];
@@ -126,7 +127,7 @@ fn storms(arguments: &Arguments) -> usize {
                     None => format!("{name}, sqlite"),
                     Some(_) => format!("{name}, postgres"),
                 };
-                let url = database.map(common::postgres::Server::database);
+                let url = database.map(postgres::Server::database);
                 storms.push(scope.spawn(move || storm(arguments, seed, mode, &title, url)));
             }
         }

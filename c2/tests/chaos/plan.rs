@@ -135,11 +135,10 @@ pub enum Step {
     Thaw(usize),
     /// The time of all goes on by so many seconds at once.
     Jump(i64),
-    /// Two members of a topic talk.
+    /// Two devices that hold a key of the topic talk: which ones, by a number.
     Talk {
         topic: usize,
-        from: usize,
-        to: usize,
+        pick: u64,
     },
 }
 
@@ -242,17 +241,8 @@ impl Draft {
         let talks = (self.size.length.as_secs_f64() * 10.0) as usize;
         for _ in 0..talks {
             let at = self.moment(Duration::ZERO);
-            let members: Vec<_> = self.members.iter().copied().collect();
-            let (topic, from) = members[self.random.below(members.len())];
-            let others: Vec<usize> = members
-                .iter()
-                .filter(|(at, who)| *at == topic && *who != from)
-                .map(|(_, who)| *who)
-                .collect();
-            if !others.is_empty() {
-                let to = others[self.random.below(others.len())];
-                self.steps.push((at, Step::Talk { topic, from, to }));
-            }
+            let (topic, pick) = (self.random.below(self.size.topics), self.random.next());
+            self.steps.push((at, Step::Talk { topic, pick }));
         }
     }
 

@@ -44,7 +44,7 @@ struct Storm {
 
 /// Where a storm happens.
 pub struct Site<'a> {
-    /// `postgresql://…`, or nothing for a file.
+    /// An address of PostgreSQL, or nothing for a file.
     pub database: Option<String>,
     /// For everything that a server keeps.
     pub directory: &'a Path,
@@ -190,7 +190,7 @@ impl Storm {
                 self.count("jumps of the clock");
                 self.clock.jump(seconds);
             }
-            Step::Talk { topic, from, to } => self.talk(topic, from, to),
+            Step::Talk { topic, pick } => self.talk(topic, pick),
         }
     }
 
@@ -202,13 +202,25 @@ impl Storm {
     }
 
     /// Whoever holds the same key of a topic understands each other, in the middle of everything.
-    fn talk(&mut self, topic: usize, from: usize, to: usize) {
+    fn talk(&mut self, topic: usize, pick: u64) {
+        let name = plan::topic(topic);
+        let holds = |at: &usize| {
+            let running = self.devices[*at].running.as_ref();
+            running.is_some_and(|device| device.client.lock().unwrap().has_topic(&name).unwrap())
+        };
+        let holders: Vec<usize> = (0..self.devices.len()).filter(holds).collect();
+        if holders.len() < 2 {
+            return;
+        }
+        let mut pick = plan::Random::new(pick);
+        let one = pick.below(holders.len());
+        let other = (one + 1 + pick.below(holders.len() - 1)) % holders.len();
+        let (from, to) = (holders[one], holders[other]);
         let (Some(one), Some(other)) = (&self.devices[from].running, &self.devices[to].running)
         else {
             return;
         };
         self.talks += 1;
-        let name = plan::topic(topic);
         let text = format!("{} to {}, {}", from, to, self.talks);
         let said = one.client.lock().unwrap().protect_to_vec(
             self.clock.timestamp(),
