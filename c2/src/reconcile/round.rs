@@ -4,7 +4,7 @@
 //! Order and timestamps: a client refuses a command that is older than the newest one it applied
 //! (PROTOCOL section 7), so the timestamps of one client never decrease. Within one second the order
 //! of arrival is the broker's; hence a command that contradicts one of the same second waits for
-//! the next, and a reset is stamped a second before what follows it.
+//! the next, and a reset, and new keys before it, are stamped a second before what follows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -115,6 +115,7 @@ pub fn round(
     policy: &Policy,
     now: Millis,
 ) -> Result<Option<Round>> {
+    let reset = client.reset != 0;
     // A reset takes away what was confirmed as well: all of it goes along, each time.
     if client.reset & RESET_TOPICS != 0 {
         tx.unconfirm(client.row, Kind::Topic)?;
@@ -133,11 +134,10 @@ pub fn round(
     let items: Vec<&Holding> = unsettled
         .items
         .iter()
-        .filter(|item| item.sent != item.target || worth(item.tries))
+        .filter(|item| reset || item.sent != item.target || worth(item.tries))
         .filter(|item| item.target == 0 || item.key.is_some())
         .collect();
     let ladder = client.ladder_tries(batch.c2_epoch());
-    let reset = client.reset != 0;
     if items.is_empty() && !reset && !ladder.is_some_and(worth) {
         client.due_at = None;
         tx.end_round(&client)?;
@@ -155,7 +155,9 @@ pub fn round(
     let keys = tx.client_keys(client.row, client.key_confirmed)?;
     let c2: Vec<&C2Key> = batch.c2.iter().filter(|key| key.epoch >= client.c2_confirmed).collect();
     let mut letters = Letters { id: client.id, all: Vec::new() };
-    let newest = match letters.ladder(&client, &keys, &c2, stamp)? {
+    // The client takes no reset that is older than the keys before it.
+    let first = if reset { stamp - 1 } else { stamp };
+    let newest = match letters.ladder(&client, &keys, &c2, first)? {
         Some(under) => under,
         None => {
             client.due_at = None;
@@ -165,11 +167,11 @@ pub fn round(
         }
     };
     if client.reset & RESET_TOPICS != 0 {
-        let payload = newest.protect(stamp - 1, &Command::ResetTopics)?;
+        let payload = newest.protect(first, &Command::ResetTopics)?;
         letters.push(payload, Handed::Reset);
     }
     if client.reset & RESET_PEERS != 0 {
-        let payload = newest.protect(stamp - 1, &Command::ResetPubKeys)?;
+        let payload = newest.protect(first, &Command::ResetPubKeys)?;
         letters.push(payload, Handed::Reset);
     }
     let mut tries = i64::MAX;

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rumqttc::{Client, Connection, MqttOptions, Outgoing, Packet, TlsConfiguration, Transport};
+use rumqttc::{
+    Client, Connection, ConnectionError, MqttOptions, MqttState, Outgoing, Packet, Publish,
+    StateError, TlsConfiguration, Transport,
+};
 
 pub use rumqttc::QoS as Qos;
 
@@ -299,8 +302,10 @@ impl Worker {
                     continue;
                 }
                 Err(_) if leaving => return,
-                Err(error) => error.to_string(),
+                Err(error) => error,
             };
+            let unsolicited =
+                matches!(error, ConnectionError::MqttState(StateError::Unsolicited(_)));
             // What arrived before the loss was acknowledged: it counts.
             while let Some(event) = connection.eventloop.state.events.pop_front() {
                 if !self.handle(event, &mut leaving, &mut each) {
@@ -312,10 +317,13 @@ impl Worker {
                 connection.eventloop.clean();
                 connection.eventloop.pending.clear();
                 connection.eventloop.state.collision = None;
+                if unsolicited {
+                    expect_releases(&mut connection.eventloop.state);
+                }
                 outbox.lost()
             };
             let told = dropped.into_iter().all(|token| each(Event::Dropped(token)));
-            if leaving || !told || !each(Event::Lost(error)) {
+            if leaving || !told || !each(Event::Lost(error.to_string())) {
                 return;
             }
             std::thread::sleep(PAUSE);
@@ -374,6 +382,20 @@ impl Worker {
             // does it.
             let _ = self.client.try_subscribe(topic, *qos);
         }
+    }
+}
+
+/// Has the client underneath answer whatever release (PUBREL) of a QoS 2 message the broker still
+/// has to send, as MQTT asks for (4.3.3). It breaks the connection over one of a message that it
+/// does not remember, and it remembers none over connections and restarts; the broker would repeat
+/// it in each connection of a session that lasts, and nothing else would ever arrive.
+fn expect_releases(state: &mut MqttState) {
+    for packet in 1..=u16::MAX {
+        let mut message = Publish::new("", Qos::ExactlyOnce, Vec::new());
+        message.pkid = packet;
+        // The only effect that lasts is that the number is known.
+        let _ = state.handle_incoming_packet(Packet::Publish(message));
+        state.events.clear();
     }
 }
 
