@@ -11,7 +11,7 @@ use super::identity::Identity;
 #[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
-use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Ready, Stamp};
+use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Stamp};
 use super::storage::Storage;
 use super::{Client, Mark};
 use crate::command::{Command, Opcode, is_for_mode};
@@ -116,11 +116,11 @@ impl<S: Storage, M: Memory> Client<S, M> {
             Some(old) => {
                 let previous = Previous { key: old.key, replaced_at: now };
                 let previous = (kind == Kind::Topic).then_some(previous);
-                Entry { slot: old.slot, key: *key, previous, ready: Ready::default() }
+                Entry { slot: old.slot, key: *key, previous }
             }
             None => {
                 let slot = self.free_slot()?;
-                Entry { slot, key: *key, previous: None, ready: Ready::default() }
+                Entry { slot, key: *key, previous: None }
             }
         };
         let slot = records::encode_slot(kind, *self.generations.of(kind), &stamp, name, &entry);

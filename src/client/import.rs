@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::records::{Entry, Kind, Previous, Ready};
+use super::records::{Entry, Kind, Previous};
 use super::storage::Storage;
 use super::{Client, DefaultMemory, Identity, Settings};
 use crate::crypto::hash::short_hash;
@@ -108,7 +108,7 @@ impl<S: Storage> Client<S> {
 }
 
 fn named(kind: Kind, name: [u8; ID_LEN], key: [u8; KEY_LEN], previous: Option<Previous>) -> Named {
-    (kind, name, Entry { slot: 0, key, previous, ready: Ready::default() })
+    (kind, name, Entry { slot: 0, key, previous })
 }
 
 /// e4go keeps a replaced key as `key (32) | time (8)` under the hash of the topic hash.

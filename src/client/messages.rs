@@ -11,7 +11,7 @@ use super::storage::Storage;
 use crate::command::Opcode;
 use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
-use crate::id::{ClientId, Mode, Timestamp};
+use crate::id::{ClientId, Mode, Timestamp, TopicHash};
 use crate::protect::{self, Window};
 use crate::wire::message::Sealed;
 #[cfg(feature = "pubkey")]
@@ -69,7 +69,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let hash = self.memory.topic_hash(topic)?;
         let now = self.time(now.into())?;
         self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            entry.ok_or(Error::TopicKeyMissing)?.with_cipher(|siv| match self.identity.keys() {
+            let entry = entry.ok_or(Error::TopicKeyMissing)?;
+            self.with_cipher(&hash, entry, |siv| match self.identity.keys() {
                 Keys::Symmetric(_) => protect::seal(siv, now, message, out),
                 #[cfg(feature = "pubkey")]
                 Keys::KeyPair { signing, .. } => {
@@ -105,7 +106,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
         let hash = self.memory.topic_hash(topic)?;
         let (sealed, signer) = self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
+            self.open_message(now, &hash, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
         })??;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
@@ -154,6 +155,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
+    /// Uses a topic key as a cipher: the one that the table keeps, or one made for this once.
+    fn with_cipher<R>(&self, topic: &TopicHash, entry: &Entry, then: impl FnOnce(&Siv) -> R) -> R {
+        match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
+            Some(siv) => then(siv),
+            None => then(&Siv::new(&entry.key)),
+        }
+    }
+
     fn is_control_topic(&self, topic: &str) -> bool {
         topic.len() == CONTROL_TOPIC_LEN && *topic == *self.control_topic()
     }
@@ -178,6 +187,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     pub(super) fn open_message<'p>(
         &self,
         now: Option<Timestamp>,
+        topic: &TopicHash,
         entry: &Entry,
         protected: &'p [u8],
         out: &mut [u8],
@@ -190,7 +200,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Mode::PublicKey => self.check_signed(now, protected)?,
         };
-        let opened = entry.with_cipher(|siv| protect::open(siv, &sealed, out).map(drop));
+        let open = |siv: &Siv| protect::open(siv, &sealed, out).map(drop);
+        let opened = self.with_cipher(topic, entry, open);
         let opened = match (opened, &entry.previous) {
             (Err(Error::InvalidTag), Some(previous))
                 if self.in_transition(previous.replaced_at, now) =>

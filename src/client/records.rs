@@ -18,7 +18,6 @@ use super::mark::{MARK_SIVS, Mark};
 use crate::bytes::Bytes;
 use crate::crypto::hash::short_hash;
 use crate::crypto::keys::{IdKey, KEY_LEN};
-use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
 use crate::wire::message::SIV_LEN;
@@ -80,28 +79,6 @@ pub struct Entry {
     pub(crate) slot: u32,
     pub(crate) key: [u8; KEY_LEN],
     pub(crate) previous: Option<Previous>,
-    #[zeroize(skip)]
-    pub(crate) ready: Ready,
-}
-
-impl Entry {
-    /// Uses the key as a cipher. Hosts keep that; firmware has no room for it.
-    pub(crate) fn with_cipher<R>(&self, then: impl FnOnce(&Siv) -> R) -> R {
-        #[cfg(feature = "std")]
-        return then(self.ready.0.get_or_init(|| Box::new(Siv::new(&self.key))));
-        #[cfg(not(feature = "std"))]
-        then(&Siv::new(&self.key))
-    }
-}
-
-/// A key made ready at its first use; it wipes itself.
-#[derive(Default)]
-pub struct Ready(#[cfg(feature = "std")] std::sync::OnceLock<Box<Siv>>);
-
-impl Clone for Ready {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
 }
 
 /// A topic key that was replaced.
@@ -289,11 +266,5 @@ pub fn decode_slot(slot: u32, bytes: &[u8]) -> Result<Slot> {
     let previous = Previous { key: *fields.take()?, replaced_at: fields.time()? };
     fields.end()?;
     let previous = (flag != 0).then_some(previous);
-    Ok(Slot {
-        kind,
-        generation,
-        stamp,
-        name,
-        entry: Entry { slot, key, previous, ready: Ready::default() },
-    })
+    Ok(Slot { kind, generation, stamp, name, entry: Entry { slot, key, previous } })
 }
