@@ -243,7 +243,7 @@ impl Storm {
         }
     }
 
-    /// Everything runs again but for those who sleep, and old devices are sent everything again.
+    /// Everything runs again but for those who sleep, and the operator tidies up.
     fn calm(&mut self, operator: Operator) -> Vec<String> {
         assert!(self.broker.spawn());
         self.servers.iter_mut().for_each(Server::start);
@@ -260,13 +260,21 @@ impl Storm {
         }
         // An old one can be sent something only while it is there to receive it.
         std::thread::sleep(Duration::from_secs(3));
-        self.resync_old();
+        self.resync();
         wrong
     }
 
-    fn resync_old(&self) {
-        for at in (0..self.devices.len()).filter(|at| self.plan.silent[*at]) {
-            self.apply(&Operation::Resync { client: Some(plan::client(at)) });
+    /// What an operator does after a storm: old devices are sent everything again, and so are those
+    /// with a trouble. One that was provisioned anew has it when a word of the time before comes
+    /// late; where it is true, it is said again.
+    fn resync(&mut self) {
+        let old = (0..self.devices.len()).filter(|at| self.plan.silent[*at]).map(plan::client);
+        let mut names: BTreeSet<String> = old.collect();
+        let troubled = self.service.troubled_clients(&Page::first(Page::MAX)).unwrap();
+        self.tally.add("troubles after the storm", troubled.len() as u64);
+        names.extend(troubled);
+        for name in names {
+            self.apply(&Operation::Resync { client: Some(name) });
         }
     }
 
