@@ -20,7 +20,7 @@ const SIVS_MAX: usize = 64 * 16;
 pub enum Heard {
     /// Not from a client that is known, or too old, or seen before.
     Ignored,
-    /// It opens under none of the keys that the client may hold.
+    /// It opens under none of the keys that the client may hold, for the first time.
     Foreign,
     /// The client said how it stands.
     Taken,
@@ -52,14 +52,16 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         return Ok(Heard::Ignored);
     }
     let Some((key, pair, answer)) = open(&client, &keys, &c2, payload) else {
-        if client.trouble.is_none() {
-            client.trouble = Some(
-                "what it says opens under none of the keys that C2 has for it: it was given \
-                 another one, or C2 was restored from an older backup. Provision it again"
-                    .into(),
-            );
-            tx.update_client(&client)?;
+        // Anybody may publish there: once is enough, in the database and in the log.
+        if client.trouble.is_some() {
+            return Ok(Heard::Ignored);
         }
+        client.trouble = Some(
+            "what it says opens under none of the keys that C2 has for it: it was given \
+             another one, or C2 was restored from an older backup. Provision it again"
+                .into(),
+        );
+        tx.update_client(&client)?;
         return Ok(Heard::Foreign);
     };
     client.answers = true;

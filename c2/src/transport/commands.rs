@@ -7,6 +7,8 @@
 
 use std::sync::mpsc::Sender;
 
+use e4::wire::answer::ANSWER_LEN;
+
 use super::mqtt::{Event, Link, Options, Qos};
 use crate::reconcile;
 
@@ -55,6 +57,8 @@ impl Commands {
         let sender = events.clone();
         let answers = Link::connect(&listen, move |event| {
             let event = match event {
+                // Anybody may publish there: nothing waits in memory that cannot be an answer.
+                Event::Message { payload, .. } if payload.len() != ANSWER_LEN => return true,
                 Event::Message { topic, payload } => reconcile::Event::Answer { topic, payload },
                 Event::Subscribed => reconcile::Event::Listening(true),
                 Event::Lost(_) => reconcile::Event::Listening(false),
