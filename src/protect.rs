@@ -61,6 +61,11 @@ impl TopicCipher {
         Self(Siv::new(key.expose()))
     }
 
+    /// AES-SIV itself under the key.
+    pub const fn siv(&self) -> &Siv {
+        &self.0
+    }
+
     /// See [`protect`].
     ///
     /// # Errors

@@ -68,15 +68,12 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
         let hash = self.memory.topic_hash(topic)?;
         let now = self.time(now.into())?;
+        if let Some(siv) = self.memory.cipher(Kind::Topic, hash.as_bytes()) {
+            return self.seal(siv, now, message, out);
+        }
         self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
             let entry = entry.ok_or(Error::TopicKeyMissing)?;
-            self.with_cipher(&hash, entry, |siv| match self.identity.keys() {
-                Keys::Symmetric(_) => protect::seal(siv, now, message, out),
-                #[cfg(feature = "pubkey")]
-                Keys::KeyPair { signing, .. } => {
-                    protect::seal_signed(siv, self.id(), signing, now, message, out)
-                }
-            })
+            self.seal(&Siv::new(&entry.key), now, message, out)
         })?
     }
 
@@ -151,6 +148,22 @@ impl<S: Storage, M: Memory> Client<S, M> {
                 let length = plaintext.len();
                 out.truncate(length);
                 Ok(Unprotected::Message(Message { plaintext: out, timestamp, signer }))
+            }
+        }
+    }
+
+    fn seal<'o>(
+        &self,
+        siv: &Siv,
+        now: Timestamp,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        match self.identity.keys() {
+            Keys::Symmetric(_) => protect::seal(siv, now, message, out),
+            #[cfg(feature = "pubkey")]
+            Keys::KeyPair { signing, .. } => {
+                protect::seal_signed(siv, self.id(), signing, now, message, out)
             }
         }
     }

@@ -13,7 +13,7 @@ use aes::cipher::{
     Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
     KeyInit, ParBlocks,
 };
-use aes::{Aes256, Block};
+use aes::{Aes256Enc, Block};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -28,19 +28,33 @@ const BLOCK_LEN: usize = 16;
 /// and is wiped when dropped.
 #[derive(ZeroizeOnDrop)]
 pub struct Siv {
-    aes: Aes256,
+    aes: Aes256Enc,
     /// The subkeys K1 and K2 of CMAC (RFC 4493 section 2.3).
     subkeys: [u128; 2],
+    /// The CMAC of a block of zeros, with which S2V starts. Firmware uses a key once.
+    #[cfg(feature = "std")]
+    start: u128,
 }
 
 impl Siv {
     /// Makes a key ready.
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        let aes = Aes256::new(key.into());
+        let aes = Aes256Enc::new(key.into());
         let mut zero = Block::default();
         aes.encrypt_block(&mut zero);
         let first = double(u128::from_be_bytes(zero.0));
-        Self { aes, subkeys: [first, double(first)] }
+        #[cfg(feature = "std")]
+        let start = {
+            let mut block: Block = Array(first.to_be_bytes());
+            aes.encrypt_block(&mut block);
+            u128::from_be_bytes(block.0)
+        };
+        Self {
+            aes,
+            subkeys: [first, double(first)],
+            #[cfg(feature = "std")]
+            start,
+        }
     }
 
     /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the SIV.
@@ -58,7 +72,7 @@ impl Siv {
         }
         let mut siv = [0; SIV_LEN];
         self.aes.encrypt_with_backend(Seal {
-            subkeys: &self.subkeys,
+            key: self,
             associated,
             plaintext,
             ciphertext,
@@ -83,7 +97,7 @@ impl Siv {
         }
         let mut expected = [0; SIV_LEN];
         self.aes.encrypt_with_backend(Open {
-            subkeys: &self.subkeys,
+            key: self,
             associated,
             siv,
             ciphertext,
@@ -100,7 +114,7 @@ impl Siv {
 
 /// One sealing, done inside the back end of the block cipher so that it is chosen once.
 struct Seal<'a> {
-    subkeys: &'a [u128; 2],
+    key: &'a Siv,
     associated: &'a [&'a [u8]],
     plaintext: &'a [u8],
     ciphertext: &'a mut [u8],
@@ -114,7 +128,7 @@ impl BlockSizeUser for Seal<'_> {
 impl BlockCipherEncClosure for Seal<'_> {
     #[cfg_attr(feature = "std", inline(always))]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let cmac = Cmac { backend, subkeys: self.subkeys };
+        let cmac = Cmac { backend, key: self.key };
         *self.siv = cmac.s2v(self.associated, self.plaintext);
         xor_key_stream(backend, self.siv, self.plaintext, self.ciphertext);
     }
@@ -122,7 +136,7 @@ impl BlockCipherEncClosure for Seal<'_> {
 
 /// One opening; `expected` becomes the SIV of what was decrypted.
 struct Open<'a> {
-    subkeys: &'a [u128; 2],
+    key: &'a Siv,
     associated: &'a [&'a [u8]],
     siv: &'a [u8; SIV_LEN],
     ciphertext: &'a [u8],
@@ -138,7 +152,7 @@ impl BlockCipherEncClosure for Open<'_> {
     #[cfg_attr(feature = "std", inline(always))]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         xor_key_stream(backend, self.siv, self.ciphertext, self.plaintext);
-        let cmac = Cmac { backend, subkeys: self.subkeys };
+        let cmac = Cmac { backend, key: self.key };
         *self.expected = cmac.s2v(self.associated, self.plaintext);
     }
 }
@@ -146,27 +160,43 @@ impl BlockCipherEncClosure for Open<'_> {
 /// CMAC (RFC 4493), and S2V made of it.
 struct Cmac<'a, B> {
     backend: &'a B,
-    subkeys: &'a [u128; 2],
+    key: &'a Siv,
 }
 
 impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     /// The pseudo-random function of RFC 5297 section 2.4.
     #[cfg_attr(feature = "std", inline(always))]
     fn s2v(&self, associated: &[&[u8]], plaintext: &[u8]) -> [u8; SIV_LEN] {
-        let zero = self.finish(0, &[0; BLOCK_LEN]);
-        let mixed = associated.iter().fold(zero, |mixed, text| {
+        #[cfg(feature = "std")]
+        let mut mixed = self.key.start;
+        #[cfg(not(feature = "std"))]
+        let mut mixed = self.finish(0, &[0; BLOCK_LEN]);
+        // A loop, since a closure would not be compiled for the instructions of the back end.
+        for text in associated {
             let (blocks, last) = whole_blocks(text);
-            double(mixed) ^ self.finish(self.chain(0, blocks), last)
-        });
+            mixed = double(mixed) ^ self.finish(self.chain(0, blocks), last);
+        }
         let tag = match plaintext.split_last_chunk::<BLOCK_LEN>() {
             Some((before, end)) => {
                 // "xorend": what was mixed goes over the last 16 bytes, which may lie across two
                 // blocks of the CMAC.
                 let (blocks, rest) = before.as_chunks();
-                let end = (u128::from_be_bytes(*end) ^ mixed).to_be_bytes();
-                let tail = Bytes::<{ 2 * BLOCK_LEN }>::new().with(rest).with(&end);
-                let (more, last) = whole_blocks(&tail);
-                self.finish(self.chain(self.chain(0, blocks), more), last)
+                let state = self.chain(0, blocks);
+                let across = rest.len();
+                if cfg!(not(feature = "std")) {
+                    // Shifts by a variable take room where registers are small.
+                    let end = (u128::from_be_bytes(*end) ^ mixed).to_be_bytes();
+                    let tail = Bytes::<{ 2 * BLOCK_LEN }>::new().with(rest).with(&end);
+                    let (more, last) = whole_blocks(&tail);
+                    self.finish(self.chain(state, more), last)
+                } else if across == 0 {
+                    self.finish_whole(state, u128::from_be_bytes(*end) ^ mixed)
+                } else {
+                    let bits = 8 * across;
+                    let (first, last) = split_end(plaintext, across);
+                    let state = encrypt(self.backend, state ^ first ^ (mixed >> bits));
+                    self.finish(state ^ (mixed << (128 - bits)), last)
+                }
             }
             None => self.finish(double(mixed) ^ pad(plaintext), &[0; BLOCK_LEN]),
         };
@@ -177,17 +207,27 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     #[cfg_attr(feature = "std", inline(always))]
     fn finish(&self, state: u128, last: &[u8]) -> u128 {
         let last = match last.try_into() {
-            Ok(whole) => u128::from_be_bytes(whole) ^ self.subkeys[0],
-            Err(_) => pad(last) ^ self.subkeys[1],
+            Ok(whole) => u128::from_be_bytes(whole) ^ self.key.subkeys[0],
+            Err(_) => pad(last) ^ self.key.subkeys[1],
         };
         encrypt(self.backend, state ^ last)
+    }
+
+    /// The last block of a CMAC, 16 bytes.
+    #[cfg_attr(feature = "std", inline(always))]
+    fn finish_whole(&self, state: u128, last: u128) -> u128 {
+        encrypt(self.backend, state ^ last ^ self.key.subkeys[0])
     }
 
     /// The blocks before the last.
     #[cfg_attr(feature = "std", inline(always))]
     fn chain(&self, state: u128, blocks: &[[u8; BLOCK_LEN]]) -> u128 {
-        let step = |state, block: &[u8; BLOCK_LEN]| u128::from_be_bytes(*block) ^ state;
-        blocks.iter().fold(state, |state, block| encrypt(self.backend, step(state, block)))
+        let mut state: Block = Array(state.to_be_bytes());
+        for block in blocks {
+            state.iter_mut().zip(block).for_each(|(state, byte)| *state ^= byte);
+            self.backend.encrypt_block((&mut state).into());
+        }
+        u128::from_be_bytes(state.0)
     }
 }
 
@@ -220,6 +260,15 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
         {
             *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
         }
+    }
+    // Whole blocks apart from the last part, for the same reason: their length is then known.
+    let whole = if cfg!(feature = "std") { rest.len() / BLOCK_LEN * BLOCK_LEN } else { 0 };
+    let (blocks, rest) = rest.split_at(whole);
+    let (to_blocks, to_rest) = to_rest.split_at_mut(whole);
+    for (to, from) in to_blocks.as_chunks_mut().0.iter_mut().zip(blocks.as_chunks().0) {
+        let mut key = next();
+        backend.encrypt_block((&mut key).into());
+        *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
     }
     for (from, to) in rest.chunks(BLOCK_LEN).zip(to_rest.chunks_mut(BLOCK_LEN)) {
         let mut key = next();
@@ -268,9 +317,24 @@ fn double(value: u128) -> u128 {
     (value << 1) ^ (0x87 & (value >> 127).wrapping_neg())
 }
 
+/// The block before the last `len` bytes of a text, and those; 1 to 15 of them, of a text of more
+/// than 16.
+#[cfg_attr(feature = "std", inline(always))]
+fn split_end(text: &[u8], len: usize) -> (u128, &[u8]) {
+    let (before, last) = text.split_at_checked(text.len() - len).unwrap_or_default();
+    let block = before.last_chunk().map_or(0, |block| u128::from_be_bytes(*block));
+    (block, last)
+}
+
 /// `text`, shorter than a block, followed by a one bit and zeros.
 #[cfg_attr(feature = "std", inline(always))]
 fn pad(text: &[u8]) -> u128 {
+    // A timestamp, which every message has: no way through memory.
+    if cfg!(feature = "std")
+        && let Ok(half) = text.try_into()
+    {
+        return (u128::from(u64::from_be_bytes(half)) << 64) | (1 << 63);
+    }
     u128::from_be_bytes(*Bytes::new().with(text).with(&[0x80]).whole())
 }
 

@@ -109,11 +109,12 @@ macro_rules! public {
 
 /// A topic key as a cipher, made at its first use: one key protects many messages.
 #[derive(Default)]
-pub struct Ready(OnceLock<TopicCipher>);
+pub struct Ready(OnceLock<Box<TopicCipher>>);
 
-impl Ready {
-    fn get(&self, key: &e4::TopicKey) -> &TopicCipher {
-        self.0.get_or_init(|| TopicCipher::new(key))
+impl TopicKey {
+    /// The key as a cipher.
+    pub fn cipher(&self) -> &TopicCipher {
+        self.1.0.get_or_init(|| Box::new(TopicCipher::new(&self.0)))
     }
 }
 
@@ -166,7 +167,7 @@ secret! {
             now: Now,
         ) -> PyResult<Bound<'py, PyBytes>> {
             let now = now.required()?;
-            let work = |out: &mut [u8]| self.1.get(&self.0).protect(now, &message, out).map(drop);
+            let work = |out: &mut [u8]| self.cipher().protect(now, &message, out).map(drop);
             new_bytes(py, message.len() + 24, message.len(), work)
         }
 
@@ -190,7 +191,7 @@ secret! {
             let now = now.required()?;
             let window = e4::protect::Window { past, future };
             let work = |out: &mut [u8]| {
-                self.1.get(&self.0).unprotect(now, &window, &protected, out).map(drop)
+                self.cipher().unprotect(now, &window, &protected, out).map(drop)
             };
             new_bytes(py, protected.len().saturating_sub(24), protected.len(), work)
         }
