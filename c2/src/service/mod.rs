@@ -3,6 +3,7 @@
 //! transaction; nothing is sent here. The reconciler sees to it that clients come to hold what
 //! they should.
 
+mod batches;
 mod clients;
 mod keys;
 mod messages;
@@ -58,40 +59,6 @@ impl Service {
         let now = self.clock.now();
         let first = prepare(self.mode(), operation)?;
         self.store.write(|tx| apply(tx, now, who, operation, first.as_ref()))
-    }
-
-    /// Does many things in one transaction, each with a result of its own: one that is refused
-    /// leaves the others as they are.
-    ///
-    /// # Errors
-    /// [`Error::Store`], [`Error::Message`]; then nothing of it was stored.
-    pub fn apply_all(
-        &self,
-        who: &Caller,
-        operations: &[Operation],
-    ) -> Result<Vec<Result<Outcome>>> {
-        let now = self.clock.now();
-        let prepare = |operation| (operation, prepare(self.mode(), operation));
-        let prepared: Vec<_> = operations.iter().map(prepare).collect();
-        self.store.write(|tx| {
-            let mut results = Vec::with_capacity(operations.len());
-            for (operation, first) in &prepared {
-                let first = match first {
-                    Ok(first) => first.as_ref(),
-                    Err(error) => {
-                        results.push(Err(error.clone()));
-                        continue;
-                    }
-                };
-                // Every check comes before the first change, so a refusal has changed nothing;
-                // what goes wrong later (no randomness) undoes all.
-                match apply(tx, now, who, operation, first) {
-                    Err(error @ (Error::Store(_) | Error::Message(_))) => return Err(error),
-                    result => results.push(result),
-                }
-            }
-            Ok(results)
-        })
     }
 
     /// Names of clients.
@@ -316,7 +283,7 @@ fn apply(
 ) -> Result<Outcome> {
     // Changes happen one after the other, in the order of their records.
     tx.lock_audit()?;
-    let outcome = match operation {
+    let mut outcome = match operation {
         Operation::NewClient { client, .. } => {
             let first = first.ok_or_else(|| Error::invalid("key", "is missing"))?;
             clients::new_client(tx, now, client, first)
@@ -347,6 +314,7 @@ fn apply(
         detail.insert("epoch".into(), epoch.into());
     }
     tx.audit(now, who, operation.name(), &detail)?;
+    outcome.operation = tx.audited();
     Ok(outcome)
 }
 

@@ -88,6 +88,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn lock_audit(&mut self) -> Result<AuditHead> {
+        // It is taken already.
+        if let Some(head) = &self.audited {
+            return Ok(head.clone());
+        }
         let row = self
             .query_one("SELECT value FROM meta WHERE name = ?1 FOR UPDATE", params![HEAD])?
             .ok_or_else(|| Error::Store("no end of the audit records".into()))?;
@@ -129,10 +133,19 @@ impl Tx<'_> {
                 &mac
             ],
         )?;
-        let head = AuditHead { seq: record.seq, mac };
-        self.set_meta(HEAD, &head.encode(&self.store.audit_key))?;
-        self.audited = Some(head);
+        self.audited = Some(AuditHead { seq: record.seq, mac });
         Ok(())
+    }
+
+    /// Number of the newest record of this transaction, 0 if there is none.
+    pub fn audited(&self) -> i64 {
+        self.audited.as_ref().map_or(0, |head| head.seq)
+    }
+
+    /// Moves the end of the chain to the newest record of this transaction: once, however many.
+    pub(super) fn end_audit(&mut self) -> Result<()> {
+        let Some(head) = self.audited.clone() else { return Ok(()) };
+        self.set_meta(HEAD, &head.encode(&self.store.audit_key))
     }
 
     /// Records after a number, at most `limit`, with their macs.
