@@ -11,6 +11,8 @@ mod batches;
 mod content;
 #[path = "store/guard.rs"]
 mod guard;
+#[path = "store/states.rs"]
+mod states;
 #[path = "store/together.rs"]
 mod together;
 
@@ -46,6 +48,17 @@ macro_rules! for_all {
                 results_of_a_batch_are_sealed,
                 what_fails_is_not_kept,
                 ten_thousand_clients_in_one_batch,
+            ],
+            states: [
+                a_rotation_comes_along,
+                a_membership_comes_along,
+                own_keys_come_along,
+                a_removed_topic_is_forgotten,
+                a_reset_comes_along,
+                who_is_not_told_does_not_count,
+                numbers_over_everything,
+                pages_of_records_are_capped,
+                numbers_over_a_large_fleet,
             ],
             content: [
                 clients_come_are_replaced_and_go,

@@ -7,6 +7,7 @@ mod batches;
 mod clients;
 mod keys;
 mod messages;
+mod states;
 mod topics;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use e4::{C2PublicKey, ClientId, Mode};
 
 use crate::domain::{
-    AuditRecord, Caller, ClientState, Clock, Counts, Delivery, Error, Holding, Kind, Millis,
-    Operation, Outcome, Page, Result, State,
+    Caller, ClientState, Clock, Delivery, Error, Holding, Kind, Millis, Operation, Outcome, Page,
+    Result, State,
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
@@ -169,17 +170,6 @@ impl Service {
         })
     }
 
-    /// How far the clients of a topic have come.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Store`].
-    pub fn topic_progress(&self, topic: &str) -> Result<Counts> {
-        self.store.read(|tx| {
-            let topic = tx.topic(topic)?;
-            tx.topic_progress(topic.row, topic.epoch)
-        })
-    }
-
     /// A client, and how far everything that it should hold has come.
     ///
     /// # Errors
@@ -222,14 +212,6 @@ impl Service {
         let keys = self.store.read(|tx| tx.c2_keys())?;
         let newest = keys.last().ok_or_else(|| Error::Store("C2 has no key".into()))?;
         Ok(newest.public)
-    }
-
-    /// Audit records after a number, at most `limit`.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub fn audit_records(&self, after: i64, limit: i64) -> Result<Vec<AuditRecord>> {
-        self.store.read(|tx| tx.audit_records(after, limit))
     }
 }
 

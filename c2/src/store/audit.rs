@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::database::{Connection, params};
 use super::{Store, Tx};
-use crate::domain::{AuditRecord, Caller, Error, Millis, Result};
+use crate::domain::{AuditRecord, Caller, Error, Millis, Result, What};
 
 const HEAD: &str = "audit head";
 const PAGE: i64 = 1000;
@@ -168,6 +168,27 @@ impl Tx<'_> {
                 Ok((record, row.array(6)?))
             })
             .collect()
+    }
+
+    /// The record of a number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Store`].
+    pub fn audit_record(&mut self, number: i64) -> Result<AuditRecord> {
+        let page = match number {
+            1.. => self.audit_page(number - 1, 1)?,
+            _ => Vec::new(),
+        };
+        let record = page.into_iter().map(|(record, _)| record).find(|found| found.seq == number);
+        record.ok_or(Error::NotFound { what: What::Operation, name: number.to_string() })
+    }
+
+    /// Number of the newest record, 0 if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn newest_record(&mut self) -> Result<i64> {
+        self.count("SELECT COALESCE(MAX(seq), 0) FROM audit", &[])
     }
 
     /// Records after a number, at most `limit`.

@@ -5,6 +5,7 @@
 mod audit;
 mod batches;
 mod clients;
+mod counts;
 mod database;
 mod holdings;
 mod keys;
