@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How far changes have come, and numbers over everything.
 
+use std::fs::File;
+
 use e4::TopicHash;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Service, own_key};
 use crate::domain::{
-    AuditRecord, Counts, Kind, OperationState, RESET_PEERS, RESET_TOPICS, Result, State,
-    Statistics, TopicState,
+    AuditRecord, Caller, Counts, Error, Kind, OperationState, RESET_PEERS, RESET_TOPICS, Result,
+    State, Statistics, TopicState,
 };
 use crate::store::Tx;
 
@@ -18,8 +20,7 @@ impl Service {
     /// How far the clients of a topic have come with its newest key.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::domain::Error::NotFound),
-    /// [`Error::Store`](crate::domain::Error::Store).
+    /// [`Error::NotFound`], [`Error::Store`].
     pub fn topic_state(&self, topic: &str) -> Result<TopicState> {
         self.store.read(|tx| {
             let topic = tx.topic(topic)?;
@@ -31,8 +32,7 @@ impl Service {
     /// How far an operation has come, by the number of its audit record.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::domain::Error::NotFound),
-    /// [`Error::Store`](crate::domain::Error::Store).
+    /// [`Error::NotFound`], [`Error::Store`].
     pub fn operation(&self, number: i64) -> Result<OperationState> {
         self.store.read(|tx| {
             let record = tx.audit_record(number)?;
@@ -44,7 +44,7 @@ impl Service {
     /// Numbers over everything.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
+    /// [`Error::Store`].
     pub fn statistics(&self) -> Result<Statistics> {
         self.store.read(|tx| tx.statistics())
     }
@@ -52,15 +52,27 @@ impl Service {
     /// Audit records after a number, at most `limit` and [`RECORDS_MAX`](Self::RECORDS_MAX).
     ///
     /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
+    /// [`Error::Store`].
     pub fn audit_records(&self, after: i64, limit: i64) -> Result<Vec<AuditRecord>> {
         self.store.read(|tx| tx.audit_records(after, limit.clamp(0, Self::RECORDS_MAX)))
+    }
+
+    /// A backup: one state of everything in a file, from its beginning, which is gone when it is
+    /// closed. Its record is in it. Others go on working.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn backup(&self, who: &Caller) -> Result<File> {
+        let now = self.clock.now();
+        self.store.write(|tx| tx.audit(now, who, "backup", &json!({})))?;
+        let file = self.store.backup()?;
+        file.reopen().map_err(|error| Error::Store(format!("backup: {error}")))
     }
 
     /// Number of the newest audit record, 0 if there is none.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
+    /// [`Error::Store`].
     pub fn newest_record(&self) -> Result<i64> {
         self.store.read(|tx| tx.newest_record())
     }

@@ -3,6 +3,7 @@
 //! audit records. SQLite in one file, SQLite in memory for tests, or PostgreSQL.
 
 mod audit;
+mod backup;
 mod batches;
 mod clients;
 mod counts;
@@ -29,6 +30,7 @@ pub use sqlite::Sqlite;
 pub use vault::{Unlock, Vault};
 
 pub use audit::{AuditHead, Verified};
+pub use backup::{Restored, restore};
 pub use batches::KnownBatch;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
@@ -153,8 +155,7 @@ impl Store {
         unsure: &mut Option<(AuditHead, T)>,
     ) -> std::result::Result<T, Failure> {
         connection.begin(write)?;
-        let mut tx =
-            Tx { connection, store: self, write, fault: None, audited: None, counted: Vec::new() };
+        let mut tx = Tx::new(connection, self, write);
         if let Some((head, done)) = unsure.take() {
             match tx.has_record(&head) {
                 Ok(true) => {
@@ -174,7 +175,7 @@ impl Store {
             Ok(_) => return Err(tx.give_up(Error::Store("a statement failed".into()))),
             Err(error) => return Err(tx.give_up(error)),
         };
-        if let Err(error) = tx.end_audit().and_then(|()| tx.end_count()) {
+        if let Err(error) = tx.finish() {
             return Err(tx.give_up(error));
         }
         let audited = tx.audited.take();
@@ -349,6 +350,18 @@ pub struct Tx<'a> {
     audited: Option<AuditHead>,
     /// The newest numbers of this transaction.
     counted: Vec<(&'static str, i64)>,
+}
+
+impl<'a> Tx<'a> {
+    fn new(connection: &'a mut dyn Connection, store: &'a Store, write: bool) -> Self {
+        Self { connection, store, write, fault: None, audited: None, counted: Vec::new() }
+    }
+
+    /// Stores what is stored once a transaction.
+    fn finish(&mut self) -> Result<()> {
+        self.end_audit()?;
+        self.end_count()
+    }
 }
 
 impl Tx<'_> {
