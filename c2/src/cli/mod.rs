@@ -24,7 +24,7 @@ const HELP: &str = "\
 {usage-heading} {usage}            (e4 help COMMAND has options and examples)
 
 Begin
-  demo                  Watch two devices talk in secret, and a third fail to listen
+  demo                  Watch devices talk in secret, and one fail to listen
   serve                 Run C2, the key server
   login                 Remember a server and a token for the commands below
 The fleet
