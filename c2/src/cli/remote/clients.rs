@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use e4_c2::api::pb;
 use serde_json::json;
-use tonic::Code;
 use zeroize::Zeroizing;
 
 use super::super::failure::Failure;
@@ -376,7 +375,11 @@ fn remove(
 impl Create {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let name = &self.name;
-        let mut request = pb::NewClientRequest { client: client(name), ..Default::default() };
+        let mut request = pb::NewClientRequest {
+            client: client(name),
+            must_be_new: !self.replace,
+            ..Default::default()
+        };
         let made = self.key_file.is_none() && self.password_file.is_none() && !self.password;
         let key = self.key_file.as_deref().map(Given::read).transpose()?;
         if let Some(key) = &key {
@@ -394,16 +397,10 @@ impl Create {
         };
         let server = common.connect()?;
         if let (Some(key), Some(path)) = (&key, &self.key_file)
-            && !key.fits(mode(&server)?)
+            && !key.fits(&server)?
         {
             return Err(Failure::new(format!("{} is an Ed25519 private key", path.display()))
                 .hint("symmetric mode needs a key of 32 bytes: e4 keygen --type symmetric"));
-        }
-        request.must_be_new = !self.replace;
-        if !self.replace && exists(&server, name)? {
-            return Err(Failure::new(format!("client {} exists", shown(name))).hint(
-                "if its device was provisioned anew, give it another key here too: --replace",
-            ));
         }
         let answer = server.answer(async |c2| c2.new_client(request).await)?;
         let operation = server::operation(&answer);
@@ -447,22 +444,10 @@ impl Create {
     }
 }
 
-/// Whether there is a client of the name. Who may not look is told by the server.
-fn exists(server: &Server, name: &str) -> Result<bool, Failure> {
-    let request = pb::GetClientStateRequest { client: client(name) };
-    match server.attempt(async |c2| c2.get_client_state(request).await) {
-        Ok(_) => Ok(true),
-        Err(status) => match status.code() {
-            Code::NotFound | Code::PermissionDenied => Ok(false),
-            _ => Err(server.failure(&status)),
-        },
-    }
-}
-
 /// A key of a device, and whether it is a private one of which C2 gets the public half.
 pub struct Given {
     pub bytes: Zeroizing<Vec<u8>>,
-    private: bool,
+    pub private: bool,
 }
 
 impl Given {
@@ -496,19 +481,15 @@ impl Given {
 
     /// Whether a server takes it: for one with symmetric keys a public half would be a secret that
     /// is none.
-    pub fn fits(&self, mode: Option<pb::CryptoMode>) -> bool {
-        !self.private || mode == Some(pb::CryptoMode::CryptomodePubkey)
+    pub fn fits(&self, server: &Server) -> Result<bool, Failure> {
+        Ok(!self.private || mode(server)? == pb::CryptoMode::CryptomodePubkey)
     }
 }
 
-/// The mode of the server, unless the caller may not look.
-pub fn mode(server: &Server) -> Result<Option<pb::CryptoMode>, Failure> {
+/// The mode of the server.
+pub fn mode(server: &Server) -> Result<pb::CryptoMode, Failure> {
     let request = pb::GetCryptoModeRequest {};
-    match server.attempt(async |c2| c2.get_crypto_mode(request).await) {
-        Ok(answer) => Ok(Some(answer.into_inner().crypto_mode())),
-        Err(status) if status.code() == Code::PermissionDenied => Ok(None),
-        Err(status) => Err(server.failure(&status)),
-    }
+    Ok(server.call(async |c2| c2.get_crypto_mode(request).await)?.crypto_mode())
 }
 
 /// 32 or 64 bytes in hexadecimal digits.
@@ -544,7 +525,7 @@ fn ask_password(name: &str) -> Result<Zeroizing<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Given, pb};
+    use super::Given;
 
     fn key(bytes: &[u8]) -> Option<Vec<u8>> {
         Given::parse(bytes).map(|key| key.bytes.to_vec())
@@ -557,17 +538,10 @@ mod tests {
         let digits = super::hex(&raw) + "\n";
         assert_eq!(key(digits.as_bytes()).unwrap(), raw);
         let private = e4::SigningKey::random().unwrap();
+        assert!(Given::raw(&*private.expose()).unwrap().private);
         let public = private.public().as_bytes().to_vec();
         assert_eq!(key(&*private.expose()).unwrap(), public);
         assert_eq!(key(super::hex(&*private.expose()).as_bytes()).unwrap(), public);
         assert!(key(&raw[1..]).is_none() && key(b"").is_none());
-    }
-
-    #[test]
-    fn a_public_half_is_no_symmetric_key() {
-        let private = e4::SigningKey::random().unwrap();
-        let given = Given::raw(&*private.expose()).unwrap();
-        assert!(given.fits(Some(pb::CryptoMode::CryptomodePubkey)));
-        assert!(!given.fits(Some(pb::CryptoMode::CryptomodeSymkey)) && !given.fits(None));
     }
 }

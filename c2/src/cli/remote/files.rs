@@ -50,7 +50,8 @@ impl NewFile {
     }
 }
 
-fn exists(path: &Path) -> Failure {
+/// A file that is not overwritten.
+pub fn exists(path: &Path) -> Failure {
     Failure::new(format!("{} exists", path.display()))
         .hint("give another name, or --force to overwrite the file that is there")
 }

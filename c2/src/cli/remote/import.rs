@@ -19,6 +19,7 @@ use super::super::failure::Failure;
 use super::Common;
 use super::change::{self, CHUNK, Change, client};
 use super::clients::{Given, from_hex, mode};
+use super::files;
 use super::list::{self, Part};
 use super::output::{self, Progress, hex, shown};
 use super::server::Server;
@@ -145,18 +146,22 @@ impl Csv {
             ))
             .hint("give --out FILE"));
         }
-        let mut out = match &self.out {
-            Some(path) => Some(Keys::open(path, self.force)?),
-            None => None,
-        };
+        if let Some(path) = self.out.as_deref().filter(|path| path.exists() && !self.force) {
+            return Err(files::exists(path));
+        }
         let server = common.connect()?;
-        let mode = mode(&server)?;
-        for row in &mut rows {
-            if matches!(&row.source, Ok(Source::Key(key)) if !key.fits(mode)) {
+        let private = |row: &Row| matches!(&row.source, Ok(Source::Key(key)) if key.private);
+        // For symmetric keys, a public half would be a secret that is none.
+        if rows.iter().any(private) && mode(&server)? != pb::CryptoMode::CryptomodePubkey {
+            for row in rows.iter_mut().filter(|row| private(row)) {
                 row.source = Err("key: an Ed25519 private key; 32 bytes are needed".into());
             }
         }
         self.topics(&server, &rows, &place)?;
+        let mut out = match &self.out {
+            Some(path) => Some(Keys::open(path, self.force)?),
+            None => None,
+        };
         let again = self.clients(&server, &mut rows, &key, &mut out)?;
         self.members(&server, &mut rows, &key)?;
         report(&rows, common.json)?;
@@ -496,8 +501,7 @@ impl Keys {
     fn open(path: &Path, force: bool) -> Result<Self, Failure> {
         let place = path.display().to_string();
         let fail = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Failure::new(format!("{place} exists"))
-                .hint("give another name, or --force to overwrite the file that is there"),
+            std::io::ErrorKind::AlreadyExists => files::exists(path),
             _ => Failure::new(format!("{place}: {error}")),
         };
         if force && path.exists() {

@@ -224,6 +224,12 @@ pub fn explain(code: Code, message: &str, known: bool) -> Failure {
             "see all with e4 topic list; make one with e4 topic create"
         }
         (Code::NotFound, _) if message.starts_with("link") => "see its links with e4 client links",
+        (Code::AlreadyExists, _) if message.starts_with("client") => {
+            "if its device was provisioned anew, replace the key here too: --replace"
+        }
+        (Code::AlreadyExists, _) if message.starts_with("token") => {
+            "give another name, or revoke it first: e4 token revoke"
+        }
         (Code::FailedPrecondition, _) if message.contains("mode") => {
             "the mode of a server is chosen at its first start: e4 serve --mode"
         }
