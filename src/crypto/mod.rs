@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Thin named wrappers over the standards: keys, sealing, hashing, signing, agreement, passwords.
 
+pub mod aes;
 #[cfg(feature = "pubkey")]
 pub mod agree;
 pub mod hash;

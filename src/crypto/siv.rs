@@ -5,19 +5,26 @@
 //! one key schedule where that crate makes three for a message. The tests compare the two.
 //!
 //! With `std` everything is inlined into the back end of the cipher, for speed; without it the code
-//! is the same and small.
+//! is the same and small, over the cipher of [`crypto::aes`](crate::crypto::aes).
+//!
+//! A block is a `u128` with its bytes as they stand in memory; only doubling and counting look at
+//! it as a number.
 
+#[cfg(feature = "std")]
+use aes::Aes256;
+use aes::Block;
 use aes::cipher::common::typenum::Unsigned;
 use aes::cipher::consts::U16;
 use aes::cipher::{
     Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
     KeyInit, ParBlocks,
 };
-use aes::{Aes256, Block};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::bytes::Bytes;
+#[cfg(not(feature = "std"))]
+use crate::crypto::aes::Aes256;
 use crate::crypto::keys::KEY_LEN;
 use crate::error::{Error, Result};
 use crate::sizes::SIV_LEN;
@@ -38,8 +45,8 @@ impl Siv {
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let aes = Aes256::new(key.into());
         let mut zero = Block::default();
-        aes.encrypt_block(&mut zero);
-        let first = double(u128::from_be_bytes(zero.0));
+        BlockCipherEncrypt::encrypt_block(&aes, &mut zero);
+        let first = double(u128::from_ne_bytes(zero.0));
         Self { aes, subkeys: [first, double(first)] }
     }
 
@@ -153,40 +160,41 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     /// The pseudo-random function of RFC 5297 section 2.4.
     #[cfg_attr(feature = "std", inline(always))]
     fn s2v(&self, associated: &[&[u8]], plaintext: &[u8]) -> [u8; SIV_LEN] {
-        let zero = self.finish(0, &[0; BLOCK_LEN]);
-        let mixed = associated.iter().fold(zero, |mixed, text| {
-            let (blocks, last) = whole_blocks(text);
-            double(mixed) ^ self.finish(self.chain(0, blocks), last)
-        });
+        let zero = self.mac(0, &[0; BLOCK_LEN]);
+        let mixed = associated.iter().fold(zero, |mixed, text| double(mixed) ^ self.mac(0, text));
         let tag = match plaintext.split_last_chunk::<BLOCK_LEN>() {
             Some((before, end)) => {
                 // "xorend": what was mixed goes over the last 16 bytes, which may lie across two
                 // blocks of the CMAC.
                 let (blocks, rest) = before.as_chunks();
-                let end = (u128::from_be_bytes(*end) ^ mixed).to_be_bytes();
-                let tail = Bytes::<{ 2 * BLOCK_LEN }>::new().with(rest).with(&end);
-                let (more, last) = whole_blocks(&tail);
-                self.finish(self.chain(self.chain(0, blocks), more), last)
+                let end = (u128::from_ne_bytes(*end) ^ mixed).to_ne_bytes();
+                let mut tail = Bytes::<{ 2 * BLOCK_LEN }>::new();
+                tail.push(rest);
+                tail.push(&end);
+                self.mac(self.chain(0, blocks), &tail)
             }
-            None => self.finish(double(mixed) ^ pad(plaintext), &[0; BLOCK_LEN]),
+            None => self.mac(0, &(double(mixed) ^ pad(plaintext)).to_ne_bytes()),
         };
-        tag.to_be_bytes()
+        tag.to_ne_bytes()
     }
 
-    /// The last block of a CMAC, 0 to 16 bytes.
+    /// CMAC, or the rest of one whose first blocks gave `state`.
     #[cfg_attr(feature = "std", inline(always))]
-    fn finish(&self, state: u128, last: &[u8]) -> u128 {
-        let last = match last.try_into() {
-            Ok(whole) => u128::from_be_bytes(whole) ^ self.subkeys[0],
-            Err(_) => pad(last) ^ self.subkeys[1],
+    fn mac(&self, state: u128, text: &[u8]) -> u128 {
+        let [whole, padded] = self.subkeys;
+        // The last block, of 1 to 16 bytes; of nothing, nothing.
+        let (blocks, rest) = text.as_chunks();
+        let (blocks, last) = match (blocks.split_last(), rest) {
+            (Some((last, before)), []) => (before, u128::from_ne_bytes(*last) ^ whole),
+            _ => (blocks, pad(rest) ^ padded),
         };
-        encrypt(self.backend, state ^ last)
+        encrypt(self.backend, self.chain(state, blocks) ^ last)
     }
 
     /// The blocks before the last.
     #[cfg_attr(feature = "std", inline(always))]
     fn chain(&self, state: u128, blocks: &[[u8; BLOCK_LEN]]) -> u128 {
-        let step = |state, block: &[u8; BLOCK_LEN]| u128::from_be_bytes(*block) ^ state;
+        let step = |state, block: &[u8; BLOCK_LEN]| u128::from_ne_bytes(*block) ^ state;
         blocks.iter().fold(state, |state, block| encrypt(self.backend, step(state, block)))
     }
 }
@@ -208,23 +216,34 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
         block
     };
     let stride = B::ParBlocksSize::USIZE * BLOCK_LEN;
-    // Where every kilobyte counts, one block at a time: the same cipher twice is too much.
-    let parallel = if cfg!(feature = "std") { input.len() / stride * stride } else { 0 };
-    let (many, rest) = input.split_at(parallel);
-    let (to_many, to_rest) = output.split_at_mut(parallel);
-    for (from, to) in many.chunks_exact(stride).zip(to_many.chunks_exact_mut(stride)) {
+    // Where every byte counts, all blocks are done many at once: the same cipher twice is too much.
+    let alone = if cfg!(feature = "std") { input.len() % stride } else { 0 };
+    let parallel = input.len() - alone;
+    let (many, rest) = input.split_at_checked(parallel).unwrap_or_default();
+    let (to_many, to_rest) = output.split_at_mut_checked(parallel).unwrap_or_default();
+    for (from, to) in many.chunks(stride).zip(to_many.chunks_mut(stride)) {
         let mut keys = ParBlocks::<B>::default();
         keys.iter_mut().for_each(|key| *key = next());
         backend.encrypt_par_blocks((&mut keys).into());
-        for ((to, from), key) in to.as_chunks_mut().0.iter_mut().zip(from.as_chunks().0).zip(&keys)
-        {
-            *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
-        }
+        xor(to, from, &keys);
     }
     for (from, to) in rest.chunks(BLOCK_LEN).zip(to_rest.chunks_mut(BLOCK_LEN)) {
         let mut key = next();
         backend.encrypt_block((&mut key).into());
-        to.iter_mut().zip(from.iter().zip(&key)).for_each(|(to, (from, key))| *to = from ^ key);
+        xor(to, from, &[key]);
+    }
+}
+
+/// `from` with the keys on it; of the last one, as much as is needed.
+#[cfg_attr(feature = "std", inline(always))]
+fn xor(to: &mut [u8], from: &[u8], keys: &[Block]) {
+    let mut keys = keys.iter();
+    let ((to, to_rest), (from, rest)) = (to.as_chunks_mut(), from.as_chunks());
+    for ((to, from), key) in to.iter_mut().zip(from).zip(&mut keys) {
+        *to = (u128::from_ne_bytes(*from) ^ u128::from_ne_bytes(key.0)).to_ne_bytes();
+    }
+    for ((to, from), key) in to_rest.iter_mut().zip(rest).zip(keys.next().into_iter().flatten()) {
+        *to = from ^ key;
     }
 }
 
@@ -257,30 +276,23 @@ pub fn open(
 
 #[cfg_attr(feature = "std", inline(always))]
 fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) -> u128 {
-    let mut block: Block = Array(block.to_be_bytes());
+    let mut block: Block = Array(block.to_ne_bytes());
     backend.encrypt_block((&mut block).into());
-    u128::from_be_bytes(block.0)
+    u128::from_ne_bytes(block.0)
 }
 
 /// Doubling in GF(2^128), in constant time (RFC 5297 section 2.3).
 #[cfg_attr(feature = "std", inline(always))]
 fn double(value: u128) -> u128 {
-    (value << 1) ^ (0x87 & (value >> 127).wrapping_neg())
+    let value = u128::from_be(value);
+    ((value << 1) ^ (0x87 & (value >> 127).wrapping_neg())).to_be()
 }
 
 /// `text`, shorter than a block, followed by a one bit and zeros.
 #[cfg_attr(feature = "std", inline(always))]
 fn pad(text: &[u8]) -> u128 {
-    u128::from_be_bytes(*Bytes::new().with(text).with(&[0x80]).whole())
-}
-
-/// Whole blocks, and a last one of 1 to 16 bytes; of nothing, nothing.
-#[cfg_attr(feature = "std", inline(always))]
-fn whole_blocks(text: &[u8]) -> (&[[u8; BLOCK_LEN]], &[u8]) {
-    let last = match text.len() % BLOCK_LEN {
-        0 => BLOCK_LEN.min(text.len()),
-        rest => rest,
-    };
-    let (before, last) = text.split_at_checked(text.len() - last).unwrap_or_default();
-    (before.as_chunks().0, last)
+    let mut block = Bytes::new();
+    block.push(text);
+    block.push(&[0x80]);
+    u128::from_ne_bytes(*block.whole())
 }
