@@ -132,7 +132,7 @@ impl Command {
 
     /// The plaintext: opcode and fields. The buffer wipes itself.
     pub fn encode(&self) -> CommandBytes {
-        let mut bytes = CommandBytes::new().with(&[self.opcode() as u8]);
+        let mut bytes = CommandBytes::of(&[&[self.opcode() as u8]]);
         match self {
             Command::RemoveTopic { topic } => bytes.push(topic.as_bytes()),
             Command::ResetTopics => {}

@@ -39,6 +39,7 @@ impl Window {
     ///
     /// # Errors
     /// [`Error::TimestampInFuture`], [`Error::TimestampTooOld`].
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn check(&self, timestamp: Timestamp, now: Timestamp) -> Result<()> {
         if timestamp.since(now) > u64::from(self.future) {
             return Err(Error::TimestampInFuture);

@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 use super::sizes::E4_CLIENT_WORDS;
 use super::storage::Callbacks;
 use super::types::{e4_client, e4_key_place, e4_seen_place};
+use crate::bytes::wipe;
 use crate::client::Client;
 use crate::client::memory::{KeyPlace, SeenPlace, SliceMemory};
 use crate::error::{Error, Result};
@@ -26,6 +27,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Nothing.
+    pub const NONE: Self = Self { start: 0, len: 0, align: 1 };
+
     /// `count` values from `pointer`; NULL is refused unless `count` is 0.
     pub fn many<T>(pointer: *const T, count: usize) -> Self {
         let len = count.saturating_mul(size_of::<T>());
@@ -104,20 +108,28 @@ pub unsafe fn text<'a>(
 pub unsafe fn fixed<const N: usize>(
     out: *mut u8,
     reads: &[Span],
-    make: impl FnOnce(&mut [u8; N]) -> Result<i32>,
+    mut make: impl FnMut(&mut [u8; N]) -> Result<i32>,
 ) -> Result<i32> {
-    check(&[Span::many(out, N)], reads)?;
-    // SAFETY: N bytes at `out` are not NULL and writable by the contract above, and nothing that
-    // is read in `make` overlaps them.
-    let out = unsafe {
-        out.write_bytes(0, N);
-        &mut *out.cast::<[u8; N]>()
-    };
-    let made = make(out);
-    if made.is_err() {
-        out.zeroize();
+    // SAFETY: the contract of this function is that of `filled`.
+    unsafe {
+        filled(out, N, reads, &mut |out| {
+            let out = out.first_chunk_mut().ok_or(Error::Internal)?;
+            Ok((N, make(out)?))
+        })
     }
-    made
+}
+
+/// [`fixed`], where the length is not of the type.
+///
+/// # Errors
+/// Those of [`fixed`].
+///
+/// # Safety
+/// That of [`fixed`].
+pub unsafe fn filled(out: *mut u8, len: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
+    let out = Output { out, capacity: len, len: core::ptr::null_mut(), also: Span::NONE };
+    // SAFETY: the contract of this function is that of `fill`.
+    unsafe { out.fill(len, reads, make) }
 }
 
 /// An output with a capacity.
@@ -125,13 +137,20 @@ pub unsafe fn fixed<const N: usize>(
 pub struct Output {
     out: *mut u8,
     capacity: usize,
+    /// NULL where the length is fixed.
     len: *mut usize,
     also: Span,
 }
 
+/// What writes an output: it gets zero bytes, and returns how many it has written, and a status.
+pub type Make<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<(usize, i32)>;
+
 impl Output {
-    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Self {
-        Self { out, capacity, len, also: Span::many::<u8>(core::ptr::null(), 0) }
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a pointer to the length that is refused.
+    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Result<Self> {
+        check(&[Span::one(len)], &[])?;
+        Ok(Self { out, capacity, len, also: Span::NONE })
     }
 
     /// Something else that the call writes.
@@ -147,18 +166,16 @@ impl Output {
     ///
     /// # Safety
     /// The output is writable, unless it is refused.
-    pub unsafe fn fill(
-        self,
-        need: usize,
-        reads: &[Span],
-        make: impl FnOnce(&mut [u8]) -> Result<(usize, i32)>,
-    ) -> Result<i32> {
-        let writes = [Span::one(self.len), Span::many(self.out, self.capacity), self.also];
-        if check(&[Span::one(self.len)], &[]).is_ok() {
-            // SAFETY: the length is not NULL, aligned, and writable by the contract above.
-            unsafe { self.len.write(0) };
-        }
-        check(&writes, reads)?;
+    pub unsafe fn fill(self, need: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
+        let set_len = |len| {
+            if !self.len.is_null() {
+                // SAFETY: aligned by `new`, and writable by the contract above.
+                unsafe { self.len.write(len) };
+            }
+        };
+        set_len(0);
+        let len = Span::many(self.len, usize::from(!self.len.is_null()));
+        check(&[len, Span::many(self.out, self.capacity), self.also], reads)?;
         let capacity = self.capacity.min(need);
         let out: &mut [u8] = if capacity == 0 {
             &mut []
@@ -170,15 +187,13 @@ impl Output {
                 core::slice::from_raw_parts_mut(self.out, capacity)
             }
         };
-        let made = make(out);
-        match made {
+        match make(out) {
             Ok((len, status)) => {
-                // SAFETY: as above.
-                unsafe { self.len.write(len) };
+                set_len(len);
                 Ok(status)
             }
             Err(error) => {
-                out.zeroize();
+                wipe(out);
                 Err(error)
             }
         }
@@ -212,17 +227,15 @@ fn magic_of(client: *const e4_client) -> u64 {
     MAGIC ^ client.addr() as u64
 }
 
-/// Whether a client is open.
-///
-/// # Errors
-/// [`Error::InvalidParameter`] for a pointer that is refused.
+/// Whether a client is open; one whose pointer is NULL or not aligned is not.
 ///
 /// # Safety
 /// `client` is readable, unless it is refused.
-pub unsafe fn is_open(client: *const e4_client) -> Result<bool> {
-    check(&[], &[Span::one(client)])?;
+pub unsafe fn is_open(client: *const e4_client) -> bool {
     // SAFETY: not NULL, aligned, and readable by the contract above; the magic comes first.
-    Ok(unsafe { client.cast::<u64>().read() } == magic_of(client))
+    !client.is_null()
+        && client.is_aligned()
+        && unsafe { client.cast::<u64>().read() } == magic_of(client)
 }
 
 /// An open client to look at.
@@ -236,7 +249,7 @@ pub unsafe fn client<'a>(client: *const e4_client) -> Result<&'a Inner> {
     // SAFETY: the contract above. Behind the magic of this address stands a client that `put`
     // wrote and `close` has not taken.
     unsafe {
-        if !is_open(client)? {
+        if !is_open(client) {
             return Err(Error::InvalidParameter);
         }
         Ok((*client.cast::<State>()).inner.assume_init_ref())
@@ -253,22 +266,22 @@ pub unsafe fn client<'a>(client: *const e4_client) -> Result<&'a Inner> {
 pub unsafe fn client_mut<'a>(client: *mut e4_client) -> Result<&'a mut Inner> {
     // SAFETY: as in `client`.
     unsafe {
-        if !is_open(client)? {
+        if !is_open(client) {
             return Err(Error::InvalidParameter);
         }
         Ok((*client.cast::<State>()).inner.assume_init_mut())
     }
 }
 
-/// Makes an `e4_client` of a client.
+/// Makes an `e4_client` of a client, in its place.
 ///
 /// # Safety
-/// `to` was checked, is writable and not open.
-pub unsafe fn put(to: *mut e4_client, inner: Inner) {
+/// `to` was checked, is writable and not open; nobody else uses it for `'a`.
+pub unsafe fn put<'a>(to: *mut e4_client, inner: Inner) -> &'a mut Inner {
     // SAFETY: the contract above; the struct is large enough by the assertion above.
     unsafe {
-        (*to.cast::<State>()).inner.write(inner);
         to.cast::<u64>().write(magic_of(to));
+        (*to.cast::<State>()).inner.write(inner)
     }
 }
 

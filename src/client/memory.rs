@@ -128,6 +128,11 @@ impl<'a> SliceMemory<'a> {
     pub fn new(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
         keys.iter_mut().for_each(|place| place.0 = None);
         seen.iter_mut().for_each(|place| place.0 = None);
+        Self::over(keys, seen)
+    }
+
+    /// Takes over places that are empty.
+    pub(crate) fn over(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
         Self { keys, seen }
     }
 
@@ -183,16 +188,19 @@ impl Memory for SliceMemory<'_> {
     }
 
     fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
-        if self.seen.is_empty() {
-            return true;
+        let mut oldest_place: Option<&mut SeenPlace> = None;
+        for place in &mut *self.seen {
+            if place.0 == Some((time, *siv)) {
+                return false;
+            }
+            // An empty place comes first, then the oldest message.
+            place.0 = place.0.filter(|(at, _)| *at >= oldest);
+            let age = |place: &SeenPlace| place.0.map(|(at, _)| at);
+            if oldest_place.as_ref().is_none_or(|oldest| age(place) < age(oldest)) {
+                oldest_place = Some(place);
+            }
         }
-        if self.seen.iter().any(|place| place.0 == Some((time, *siv))) {
-            return false;
-        }
-        // An empty place comes first, then the oldest message.
-        let place =
-            self.seen.iter_mut().min_by_key(|place| place.0.filter(|(at, _)| *at >= oldest));
-        if let Some(place) = place {
+        if let Some(place) = oldest_place {
             place.0 = Some((time, *siv));
         }
         true

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Messages out and in (PROTOCOL sections 2, 3 and 7).
 
-use zeroize::Zeroize;
-
 use super::Client;
 use super::identity::Keys;
 use super::memory::Memory;
 use super::records::{Entry, Kind};
 use super::storage::Storage;
+use crate::bytes::wipe;
 use crate::command::Opcode;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, Mode, Timestamp, TopicHash, check_topic};
@@ -61,22 +60,21 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        check_topic(topic)?;
-        if *topic == *self.control_topic() {
+        if self.is_control_topic(topic)? {
             return Err(Error::InvalidTopic);
         }
         let now = self.time(now.into())?;
         let hash = TopicHash::from_topic(topic)?;
-        self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
-            match self.identity.keys() {
-                Keys::Symmetric(_) => protect::seal(key, now, message, out),
-                #[cfg(feature = "pubkey")]
-                Keys::KeyPair { signing, .. } => {
-                    protect::seal_signed(key, self.id(), signing, now, message, out)
-                }
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
+        let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
+        match self.identity.keys() {
+            Keys::Symmetric(_) => protect::seal(key, now, message, out),
+            #[cfg(feature = "pubkey")]
+            Keys::KeyPair { signing, .. } => {
+                protect::seal_signed(key, self.id(), signing, now, message, out)
             }
-        })?
+        }
     }
 
     /// Takes in what arrived on a topic: a message for the application, or, on the control topic,
@@ -99,19 +97,19 @@ impl<S: Storage, M: Memory> Client<S, M> {
         protected: &[u8],
         out: &'o mut [u8],
     ) -> Result<Unprotected<&'o mut [u8]>> {
-        check_topic(topic)?;
         let now = now.into();
-        if *topic == *self.control_topic() {
+        if self.is_control_topic(topic)? {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
         let hash = TopicHash::from_topic(topic)?;
-        let (sealed, signer) = self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
-        })??;
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
+        let (sealed, signer) =
+            self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)?;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
-            plaintext.zeroize();
+            wipe(plaintext);
             return Err(Error::Replayed);
         }
         Ok(Unprotected::Message(Message { plaintext, timestamp: sealed.time(), signer }))
@@ -155,6 +153,13 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
+    /// Whether a topic, which is checked, is the client's own for commands.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn is_control_topic(&self, topic: &str) -> Result<bool> {
+        check_topic(topic)?;
+        Ok(topic.as_bytes() == self.control_topic().as_bytes())
+    }
+
     /// Whether a timestamp is near the clock; without one, not much before the last command.
     pub(super) fn check_time(&self, timestamp: Timestamp, now: Option<Timestamp>) -> Result<()> {
         let window = &self.settings.window;
@@ -187,15 +192,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Mode::PublicKey => self.check_signed(now, protected)?,
         };
-        let opened = match (protect::open(&entry.key, &sealed, out), &entry.previous) {
-            (Err(Error::InvalidTag), Some(previous))
-                if self.in_transition(previous.replaced_at, now) =>
-            {
-                protect::open(&previous.key, &sealed, out)
+        // The current key, then the one that it replaced.
+        let mut previous = entry.previous().filter(|(_, at)| self.in_transition(*at, now));
+        let mut key = &entry.key;
+        loop {
+            match (protect::open(key, &sealed, out), previous.take()) {
+                (Err(Error::InvalidTag), Some((previous, _))) => key = previous,
+                (opened, _) => return opened.map(|_| (sealed, signer)),
             }
-            (opened, _) => opened,
-        };
-        opened.map(|_| (sealed, signer))
+        }
     }
 
     #[cfg(feature = "pubkey")]
@@ -206,14 +211,16 @@ impl<S: Storage, M: Memory> Client<S, M> {
     ) -> Result<(Sealed<'p>, Option<Signer>)> {
         let message = Signed::parse(protected)?;
         self.check_time(message.sealed.time(), now)?;
-        let verified =
-            self.with_entry(Kind::Peer, message.signer.as_bytes(), |peer| match peer {
-                Some(peer) => crate::crypto::sign::PublicKey::from_stored(&peer.key)?
-                    .verify(message.signed, message.signature)
-                    .map(|()| true),
-                None if self.settings.accept_unknown_signers => Ok(false),
-                None => Err(Error::SignerUnknown),
-            })??;
+        let mut stored = Entry::default();
+        let verified = match self.entry(Kind::Peer, message.signer.as_bytes(), &mut stored)? {
+            Some(peer) => {
+                let key = crate::crypto::sign::PublicKey::from_stored(&peer.key)?;
+                key.verify(message.signed, message.signature)?;
+                true
+            }
+            None if self.settings.accept_unknown_signers => false,
+            None => return Err(Error::SignerUnknown),
+        };
         Ok((message.sealed, Some(Signer { id: message.signer, verified })))
     }
 

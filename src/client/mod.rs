@@ -18,11 +18,12 @@ pub use identity::Identity;
 pub use messages::{Message, Signer, Unprotected};
 
 use self::identity::Keys;
-use self::lookup::{erase_slots, read_record};
+use self::lookup::{NamedKey, erase_slots, exists, read_record};
 use self::mark::Mark;
 use self::memory::Memory;
-use self::records::{Entry, HEAD, Kind, PerKind, Stamp};
-use self::storage::Storage;
+use self::records::{Entry, HEAD, Kind, PerKind, Slot, Stamp};
+use self::storage::{RECORD_MAX, Storage};
+use crate::bytes::Bytes;
 use crate::crypto::hash::sha3_256;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp, TopicHash};
@@ -109,76 +110,87 @@ impl<S: Storage, M: Memory> Client<S, M> {
         settings: Settings,
         identity: Identity,
     ) -> Result<Self> {
-        Self::create(storage, memory, settings, identity, core::iter::empty())
-    }
-
-    /// Writes the keys of a new client, then its head, which makes it exist.
-    fn create(
-        mut storage: S,
-        memory: M,
-        settings: Settings,
-        identity: Identity,
-        keys: impl Iterator<Item = (Kind, [u8; ID_LEN], Entry)>,
-    ) -> Result<Self> {
-        if read_record(&storage, HEAD, |_| Ok(()))?.is_some() {
-            return Err(Error::AlreadyProvisioned);
-        }
-        // What an interrupted `forget` or import left.
-        erase_slots(&mut storage)?;
-        let mut slots = 0;
-        for (kind, name, mut entry) in keys {
-            slots += 1;
-            entry.slot = slots;
-            let slot = records::encode_slot(kind, 0, &Stamp::default(), &name, &entry);
-            storage.write(slots, &slot)?;
-        }
-        let mark = Mark::new(Timestamp::default());
-        let head = records::encode_head(&identity, &PerKind::default(), &mark);
-        storage.write(HEAD, &head)?;
-        Self::open_with(storage, memory, settings)
+        let mut client = Self::closed(storage, memory, settings);
+        client.create(identity, &[])?;
+        Ok(client)
     }
 
     /// [`Client::open`] with a given table and settings.
     ///
     /// # Errors
     /// Those of [`Client::open`].
-    pub fn open_with(mut storage: S, memory: M, settings: Settings) -> Result<Self> {
-        let Some(head) = read_record(&storage, HEAD, records::decode_head)? else {
-            erase_slots(&mut storage)?;
-            return Err(Error::NotProvisioned);
-        };
-        let mut client = Self {
-            storage,
-            memory,
-            settings,
-            identity: head.identity,
-            generations: head.generations,
-            mark: head.mark,
-            head_behind: false,
-            slots: 0,
-            live: PerKind::default(),
-            last: None,
-        };
+    pub fn open_with(storage: S, memory: M, settings: Settings) -> Result<Self> {
+        let mut client = Self::closed(storage, memory, settings);
         client.load()?;
         Ok(client)
     }
 
+    /// A client that is nobody yet, until [`Client::create`] or [`Client::load`].
+    pub(crate) fn closed(storage: S, memory: M, settings: Settings) -> Self {
+        Self {
+            storage,
+            memory,
+            settings,
+            identity: Identity::nobody(),
+            generations: PerKind::default(),
+            mark: Mark::new(Timestamp::default()),
+            head_behind: false,
+            slots: 0,
+            live: PerKind::default(),
+            last: None,
+        }
+    }
+
+    /// Stores a new client with the keys that it brings, and becomes it. The head, which is
+    /// written last, makes it exist.
+    pub(crate) fn create(
+        &mut self,
+        identity: Identity,
+        keys: &[(Kind, [u8; ID_LEN], Entry)],
+    ) -> Result<()> {
+        if exists(&self.storage, HEAD)? {
+            return Err(Error::AlreadyProvisioned);
+        }
+        // What an interrupted `forget` or import left.
+        erase_slots(&mut self.storage)?;
+        for (number, (kind, name, entry)) in (1..).zip(keys) {
+            let slot = records::encode_slot(*kind, 0, &Stamp::default(), name, number, entry);
+            self.storage.write(number, &slot)?;
+        }
+        self.identity = identity;
+        self.write_head(None, self.generations, None)?;
+        self.load()
+    }
+
+    /// Becomes the stored client.
+    pub(crate) fn load(&mut self) -> Result<()> {
+        let mut buffer = Bytes::<RECORD_MAX>::new();
+        let Some(head) = read_record(&self.storage, HEAD, buffer.room(RECORD_MAX))? else {
+            erase_slots(&mut self.storage)?;
+            return Err(Error::NotProvisioned);
+        };
+        (self.identity, self.generations) = records::decode_head(head, &mut self.mark)?;
+        drop(buffer);
+        self.load_slots()
+    }
+
     /// Reads every slot: keys into the table, and commands that the head does not know into the
     /// replay mark. Keys that a reset forgot but a power cut kept are wiped.
-    fn load(&mut self) -> Result<()> {
-        while let Some(slot) = self.read_slot(self.slots + 1)? {
+    fn load_slots(&mut self) -> Result<()> {
+        let mut slot = Slot::default();
+        while self.read_slot(self.slots + 1, &mut slot)? {
             self.slots += 1;
             if slot.stamp.time >= self.mark.time()
                 && slot.stamp != Stamp::default()
                 && !self.mark.contains(&slot.stamp)
             {
-                self.mark.add(slot.stamp);
+                self.mark.add(&slot.stamp);
                 self.head_behind = true;
             }
             match slot.kind {
-                Some(kind) if slot.generation == *self.generations.of(kind) => {
+                Some(kind) if self.is_live(&slot, kind) => {
                     *self.live.of_mut(kind) += 1;
-                    self.memory.put(kind, slot.name, slot.entry);
+                    self.memory.put(kind, slot.name, slot.entry.clone());
                 }
                 Some(_) => self.wipe_slot(self.slots, &slot.stamp),
                 None => {}
@@ -245,7 +257,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// [`Error::InvalidTopic`], errors of the storage.
     pub fn has_topic(&self, topic: &str) -> Result<bool> {
         let hash = TopicHash::from_topic(topic)?;
-        self.with_entry(Kind::Topic, hash.as_bytes(), |entry| entry.is_some())
+        Ok(self.entry(Kind::Topic, hash.as_bytes(), &mut Entry::default())?.is_some())
     }
 
     /// How many topic keys the client holds.
@@ -301,16 +313,17 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// Errors of the storage.
     pub fn digest(&self) -> Result<StateDigest> {
         let mut digest = crate::crypto::hash::Sha3::default();
+        let mut next = NamedKey::default();
         for kind in [Kind::Topic, Kind::Peer] {
-            let mut after = None;
-            while let Some((name, key)) = self.next_entry(kind, after.as_ref())? {
-                digest.update(&[kind as u8]);
-                digest.update(&name);
-                match kind {
-                    Kind::Topic => digest.update(&sha3_256(&[&*key])),
-                    Kind::Peer => digest.update(&*key),
+            let mut first = true;
+            while self.next_entry(kind, first, &mut next)? {
+                if kind == Kind::Topic {
+                    next.key = sha3_256(&[&next.key]);
                 }
-                after = Some(name);
+                digest.update(&[kind as u8]);
+                digest.update(&next.name);
+                digest.update(&next.key);
+                first = false;
             }
         }
         Ok(StateDigest(digest.finish()))

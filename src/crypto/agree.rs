@@ -99,8 +99,12 @@ impl SharedKey {
     /// # Errors
     /// [`Error::InvalidKey`] if the agreement gives zero.
     pub fn for_client(client: &SigningKey, c2: &C2PublicKey) -> Result<Self> {
-        let scalar = Zeroizing::new(client.inner().to_scalar_bytes());
-        Self::from_agreed(MontgomeryPoint(c2.0).mul_clamped(*scalar))
+        // Bit by bit here: over a scalar, the crate indexes its bytes, which is a panic that the
+        // compiler keeps.
+        let scalar = to_x25519_secret(client);
+        let bits =
+            scalar.iter().rev().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+        Self::from_agreed(MontgomeryPoint(c2.0).mul_bits_be(bits.map(|bit| bit == 1)))
     }
 
     /// C2's side: its private key and the client's public key.

@@ -25,8 +25,15 @@ macro_rules! secret_key {
         $(#[$doc])*
         ///
         /// 32 bytes, never all zero. Wiped when dropped; printing it gives its type alone.
-        #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
         pub struct $name([u8; KEY_LEN]);
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                $crate::bytes::wipe(&mut self.0);
+            }
+        }
+
+        impl ::zeroize::ZeroizeOnDrop for $name {}
 
         impl $name {
             /// A key that `fill` writes in place.
@@ -98,6 +105,13 @@ secret_key! {
     /// The key that a PK client and C2 agree on (PROTOCOL section 6). Computing it costs a scalar
     /// multiplication; keep it where commands are protected often.
     SharedKey
+}
+
+impl IdKey {
+    /// All zero, which is no key: for a client that is nobody yet.
+    pub(crate) const fn none() -> Self {
+        Self([0; KEY_LEN])
+    }
 }
 
 /// A key under which C2 protects commands for one client: [`IdKey`] (SK) or [`SharedKey`] (PK).

@@ -20,9 +20,9 @@ use aes::cipher::{
     KeyInit, ParBlocks,
 };
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, wipe};
 #[cfg(not(feature = "std"))]
 use crate::crypto::aes::Aes256;
 use crate::crypto::keys::KEY_LEN;
@@ -100,7 +100,7 @@ impl Siv {
         if expected.as_slice().ct_eq(siv.as_slice()).into() {
             return Ok(());
         }
-        plaintext.zeroize();
+        wipe(plaintext);
         Err(Error::InvalidTag)
     }
 }
