@@ -5,8 +5,6 @@
 //! of the head. The head learns of the commands in slots later: before a slot is overwritten in
 //! the same second, since that would lose a SIV, and with every write of its own.
 
-use subtle::ConstantTimeEq;
-
 use super::Client;
 use super::identity::Identity;
 #[cfg(feature = "pubkey")]
@@ -16,7 +14,7 @@ use super::records::{self, Entry, HEAD, Kind, PerKind, Slot, Stamp};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::{Command, Opcode, is_for_mode};
-use crate::crypto::keys::KEY_LEN;
+use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
@@ -114,7 +112,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
                 false
             }
         };
-        if !bool::from(entry.key.as_slice().ct_eq(key)) {
+        if !is_same(&entry.key, key) {
             if known && kind == Kind::Topic {
                 entry.set_previous(entry.key, now);
             }

@@ -18,6 +18,7 @@ use super::mark::{MARK_SIVS, Mark};
 use crate::bytes::{Bytes, wipe};
 use crate::crypto::hash::short_hash;
 use crate::crypto::keys::{IdKey, KEY_LEN};
+use crate::crypto::reveal;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
 use crate::wire::message::SIV_LEN;
@@ -131,7 +132,7 @@ struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     fn checked(record: u32, bytes: &'a [u8]) -> Result<Self> {
         let (body, check) = bytes.split_last_chunk().ok_or(Error::StateCorrupt)?;
-        if *check != self::check(record, body) {
+        if reveal(*check) != reveal(self::check(record, body)) {
             return Err(Error::StateCorrupt);
         }
         Ok(Self(body))

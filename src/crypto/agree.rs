@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::hash::sha3_256;
 use crate::crypto::keys::{KEY_LEN, SharedKey, is_zero, secret_key};
+use crate::crypto::reveal;
 use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::error::{Error, Result};
 
@@ -70,6 +71,7 @@ impl C2PublicKey {
     /// [`Error::InvalidKey`] for another length or a point of small order.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
+        let bytes = &reveal(*bytes);
         // X25519 ignores the highest bit.
         let mut reduced = *bytes;
         reduced[KEY_LEN - 1] &= 0x7f;

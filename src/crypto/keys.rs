@@ -6,6 +6,7 @@ use core::fmt;
 
 use subtle::ConstantTimeEq;
 
+use crate::crypto::reveal;
 use crate::error::{Error, Result};
 pub use crate::sizes::KEY_LEN;
 
@@ -17,7 +18,12 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 
 /// True if every byte is zero, in constant time.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).into()
+    reveal(bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).unwrap_u8()) == 1
+}
+
+/// Whether two keys are the same, in constant time.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    reveal(one.ct_eq(other).unwrap_u8()) == 1
 }
 
 macro_rules! secret_key {
@@ -77,7 +83,7 @@ macro_rules! secret_key {
 
             /// Whether two keys are the same, in constant time.
             pub fn ct_eq(&self, other: &Self) -> bool {
-                subtle::ConstantTimeEq::ct_eq(self.0.as_slice(), other.0.as_slice()).into()
+                $crate::crypto::keys::is_same(&self.0, &other.0)
             }
         }
 

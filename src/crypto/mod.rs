@@ -8,6 +8,9 @@ pub mod hash;
 pub mod keys;
 #[cfg(feature = "password")]
 pub mod password;
+mod reveal;
 #[cfg(feature = "pubkey")]
 pub mod sign;
 pub mod siv;
+
+pub(crate) use reveal::reveal;

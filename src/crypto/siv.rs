@@ -19,13 +19,12 @@ use aes::cipher::{
     Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
     KeyInit, ParBlocks,
 };
-use subtle::ConstantTimeEq;
 use zeroize::ZeroizeOnDrop;
 
 use crate::bytes::{Bytes, wipe};
 #[cfg(not(feature = "std"))]
 use crate::crypto::aes::Aes256;
-use crate::crypto::keys::KEY_LEN;
+use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
 use crate::sizes::SIV_LEN;
 
@@ -97,7 +96,7 @@ impl Siv {
             plaintext: &mut *plaintext,
             expected: &mut expected,
         });
-        if expected.as_slice().ct_eq(siv.as_slice()).into() {
+        if is_same(&expected, siv) {
             return Ok(());
         }
         wipe(plaintext);
