@@ -21,6 +21,8 @@ use crate::protect;
 use crate::wire::message::Sealed;
 
 impl<S: Storage, M: Memory> Client<S, M> {
+    // A frame of its own on microcontrollers: it is not to lie under the check of a signature.
+    #[cfg_attr(all(feature = "pubkey", not(feature = "std")), inline(never))]
     pub(super) fn unprotect_command(
         &mut self,
         now: Option<Timestamp>,

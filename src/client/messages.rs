@@ -214,8 +214,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let mut stored = Entry::default();
         let verified = match self.entry(Kind::Peer, message.signer.as_bytes(), &mut stored)? {
             Some(peer) => {
-                let key = crate::crypto::sign::PublicKey::from_stored(&peer.key)?;
-                key.verify(message.signed, message.signature)?;
+                crate::crypto::sign::verify(&peer.key, message.signed, message.signature)?;
                 true
             }
             None if self.settings.accept_unknown_signers => false,

@@ -34,11 +34,6 @@ impl PublicKey {
         Ok(Self(key))
     }
 
-    /// From bytes that were checked before they were stored; spares the checks beyond decoding.
-    pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
-        VerifyingKey::from_bytes(&reveal(*bytes)).map(Self).map_err(|_| Error::InvalidKey)
-    }
-
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; KEY_LEN] {
         self.0.as_bytes()
@@ -57,6 +52,19 @@ impl PublicKey {
     pub(crate) fn inner(&self) -> &VerifyingKey {
         &self.0
     }
+}
+
+/// [`PublicKey::verify`] with the bytes of a key that were checked before they were stored; spares
+/// the checks beyond decoding, and a copy of the point on the stack.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn verify(
+    key: &[u8; KEY_LEN],
+    message: &[u8],
+    signature: &[u8; SIGNATURE_LEN],
+) -> Result<()> {
+    let key = VerifyingKey::from_bytes(&reveal(*key)).map_err(|_| Error::InvalidKey)?;
+    let signature = Signature::from_bytes(signature);
+    key.verify_strict(message, &signature).map_err(|_| Error::SignatureInvalid)
 }
 
 impl fmt::Debug for PublicKey {

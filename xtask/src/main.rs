@@ -2,6 +2,7 @@
 //! Tasks of the project: `cargo xtask help`.
 
 mod c;
+mod firmware;
 mod licences;
 mod python;
 mod stage;
@@ -19,6 +20,10 @@ Usage: cargo xtask TASK
                          with names, run those stages alone
   install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
                          CMake package under DIR
+  firmware [--install] [PROCESSOR...]
+                         build the C library for microcontrollers, run it in emulators, print what it
+                         takes, write target/firmware/report.json; an exceeded limit is an error.
+                         With --install, install Debian's packages for it first
   python                 build the Python wheel into target/wheels and test it
   stages                 list the stages of `test`
   help                   print this
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
         ["python"] => tests::test(&["python"]),
+        ["firmware", arguments @ ..] => firmware::firmware(arguments),
         ["stages"] => tests::list(),
         ["install", "--prefix", prefix] => c::install(std::path::Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {

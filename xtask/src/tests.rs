@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{c, licences, python};
+use crate::{c, firmware, licences, python};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -22,6 +22,7 @@ const STAGES: &[Entry] = &[
     ("demo", "the demo on the embedded broker", demo),
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
     ("python", "the wheel, and its tests in a clean environment", python::python),
+    ("firmware", "the C library on emulated microcontrollers, its size and cost", firmware::stage),
     ("licences", "every dependency may be used under both licences", licences::check),
 ];
 
