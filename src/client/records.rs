@@ -96,9 +96,8 @@ impl ZeroizeOnDrop for Entry {}
 impl Entry {
     #[cfg(feature = "std")]
     pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
-        let mut entry = Self::default();
-        entry.key = *key;
-        entry
+        let (previous, replaced_at) = ([0; KEY_LEN], Timestamp::default());
+        Self { slot: 0, key: *key, previous, replaced_at, has_previous: false }
     }
 
     /// The topic key that was replaced, and when.
