@@ -6,15 +6,16 @@ use core::ops::Deref;
 
 use crate::bytes::Bytes;
 use crate::command::{COMMAND_MAX, Command};
+use crate::crypto::hash::Sha3;
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv;
+use crate::crypto::siv::{self, Siv};
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
-use crate::id::Timestamp;
-use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer};
+use crate::id::{ID_LEN, Timestamp};
+use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer, StateDigest};
 #[cfg(feature = "pubkey")]
 use crate::wire::message::{PK_OVERHEAD, SIGNATURE_LEN, Signed};
 use crate::wire::message::{SIV_LEN, SK_OVERHEAD, Sealed, SealedMut, TIMESTAMP_LEN};
@@ -51,6 +52,51 @@ impl Window {
     }
 }
 
+/// A topic key made ready: for many messages (SK mode) under one key, of which each costs less
+/// than with [`protect`] and [`unprotect`]. Wiped when dropped.
+pub struct TopicCipher(Siv);
+
+impl TopicCipher {
+    /// Makes a key ready.
+    pub fn new(key: &TopicKey) -> Self {
+        Self(Siv::new(key.expose()))
+    }
+
+    /// AES-SIV itself under the key.
+    pub const fn siv(&self) -> &Siv {
+        &self.0
+    }
+
+    /// See [`protect`].
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    pub fn protect<'o>(
+        &self,
+        now: Timestamp,
+        plaintext: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        seal(&self.0, now, plaintext, out)
+    }
+
+    /// See [`unprotect`].
+    ///
+    /// # Errors
+    /// Those of [`unprotect`].
+    pub fn unprotect<'o>(
+        &self,
+        now: Timestamp,
+        window: &Window,
+        protected: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        let sealed = Sealed::parse(protected)?;
+        window.check(sealed.time(), now)?;
+        open(&self.0, &sealed, out)
+    }
+}
+
 /// Protects a message under a topic key (SK mode): `plaintext.len() + 24` bytes at the start of
 /// `out`, which are returned.
 ///
@@ -62,7 +108,7 @@ pub fn protect<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal(key.expose(), now, plaintext, out)
+    TopicCipher::new(key).protect(now, plaintext, out)
 }
 
 /// Opens a message under a topic key (SK mode) into the start of `out`, which needs
@@ -78,9 +124,7 @@ pub fn unprotect<'o>(
     protected: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    let sealed = Sealed::parse(protected)?;
-    window.check(sealed.time(), now)?;
-    open(key.expose(), &sealed, out)
+    TopicCipher::new(key).unprotect(now, window, protected, out)
 }
 
 /// Protects and signs a message (PK mode): `plaintext.len() + 104` bytes at the start of `out`,
@@ -97,7 +141,7 @@ pub fn protect_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal_signed(key.expose(), signer, signing, now, plaintext, out)
+    seal_signed(&Siv::new(key.expose()), signer, signing, now, plaintext, out)
 }
 
 /// Checks the signature of a message and opens it (PK mode) into the start of `out`, which needs
@@ -118,7 +162,7 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open(key.expose(), &message.sealed, out)
+    open_once(key.expose(), &message.sealed, out)
 }
 
 /// Protects a command for the client that holds the key: the id key of an SK client, the shared
@@ -134,7 +178,8 @@ pub fn protect_command(
 ) -> Result<ProtectedCommand> {
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
-    seal(key.command_key(), now, &plaintext, bytes.room(plaintext.len() + SK_OVERHEAD))?;
+    let out = bytes.room(plaintext.len() + SK_OVERHEAD);
+    Siv::once(key.command_key(), |siv| seal(siv, now, &plaintext, out).map(drop))?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -200,8 +245,37 @@ pub fn open_answer(key: &impl CommandKey, protected: &[u8]) -> Result<(Timestamp
     Ok((sealed.time(), Answer::decode(plain)?))
 }
 
+/// The digest of what a client holds (PROTOCOL section 11), in parts: topic keys in ascending order
+/// of their hashes, then public keys in ascending order of their ids. Keys that are kept for the
+/// transition alone do not count.
+#[derive(Default)]
+pub struct StateDigester(Sha3);
+
+impl StateDigester {
+    /// The key of a topic, by its fingerprint: SHA3-256 of the key.
+    pub fn topic(&mut self, topic: &[u8; ID_LEN], fingerprint: &[u8; KEY_LEN]) {
+        self.entry(1, topic, fingerprint);
+    }
+
+    /// The public key of a client.
+    pub fn peer(&mut self, id: &[u8; ID_LEN], key: &[u8; KEY_LEN]) {
+        self.entry(2, id, key);
+    }
+
+    fn entry(&mut self, kind: u8, name: &[u8; ID_LEN], value: &[u8; KEY_LEN]) {
+        self.0.update(&[kind]);
+        self.0.update(name);
+        self.0.update(value);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> StateDigest {
+        StateDigest(self.0.finish())
+    }
+}
+
 pub(crate) fn seal<'o>(
-    key: &[u8; KEY_LEN],
+    siv: &Siv,
     now: Timestamp,
     plaintext: &[u8],
     out: &'o mut [u8],
@@ -209,39 +283,66 @@ pub(crate) fn seal<'o>(
     let out = out.get_mut(..plaintext.len() + SK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
     let parts = SealedMut::split(out, plaintext.len())?;
     *parts.timestamp = now.to_bytes();
-    *parts.siv = siv::seal(key, &[parts.timestamp], plaintext, parts.ciphertext)?;
+    *parts.siv = siv.seal(&[parts.timestamp], plaintext, parts.ciphertext)?;
     Ok(out)
 }
 
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_signed<'o>(
-    key: &[u8; KEY_LEN],
+    siv: &Siv,
     signer: ClientId,
     signing: &SigningKey,
     now: Timestamp,
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    let out = out.get_mut(..plaintext.len() + PK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
-    let (signed, signature) =
-        out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
-    let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
-    let (id, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
-    let (siv, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
-    *time = now.to_bytes();
-    *id = *signer.as_bytes();
-    *siv = siv::seal(key, &[time], plaintext, ciphertext)?;
-    *signature = signing.sign(signed);
+    let out = seal_unsigned(siv, signer, now, plaintext, out)?;
+    sign(signing, out)?;
     Ok(out)
 }
 
-pub(crate) fn open<'o>(
+/// What [`sign`] completes.
+#[cfg(feature = "pubkey")]
+pub(crate) fn seal_unsigned<'o>(
+    siv: &Siv,
+    signer: ClientId,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    let out = out.get_mut(..plaintext.len() + PK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
+    let (signed, _) = out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
+    let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    let (id, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    let (tag, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+    *time = now.to_bytes();
+    *id = *signer.as_bytes();
+    *tag = siv.seal(&[time], plaintext, ciphertext)?;
+    Ok(out)
+}
+
+/// Signs a message, all but its last 64 bytes, into these.
+#[cfg(feature = "pubkey")]
+pub(crate) fn sign(signing: &SigningKey, message: &mut [u8]) -> Result<()> {
+    let (signed, signature) =
+        message.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
+    *signature = signing.sign(signed);
+    Ok(())
+}
+
+/// [`open`] with a key that is used once.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn open_once<'o>(
     key: &[u8; KEY_LEN],
     sealed: &Sealed<'_>,
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
+    Siv::once(key, |siv| open(siv, sealed, out))
+}
+
+pub(crate) fn open<'o>(siv: &Siv, sealed: &Sealed<'_>, out: &'o mut [u8]) -> Result<&'o mut [u8]> {
     let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
     let time: &[u8; TIMESTAMP_LEN] = sealed.timestamp;
-    siv::open(key, &[time], sealed.siv, sealed.ciphertext, plain)?;
+    siv.open(&[time], sealed.siv, sealed.ciphertext, plain)?;
     Ok(plain)
 }

@@ -2,7 +2,6 @@
 //! C2, the command and control server of E4, and its command line.
 
 mod cli;
-mod transport;
 
 fn main() -> std::process::ExitCode {
     cli::main()

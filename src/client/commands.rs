@@ -40,7 +40,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         if self.mark.contains(&stamp) {
             return Err(Error::Replayed);
         }
-        let plaintext = protect::open(self.identity.command_key(), &sealed, out)?;
+        let plaintext = protect::open_once(self.identity.command_key(), &sealed, out)?;
         let mode = self.mode();
         let command = self.mark.check(&stamp).map(|()| {
             if !is_for_mode(plaintext, mode) {

@@ -2,13 +2,26 @@
 //! What a client holds in RAM beside its storage: keys at hand, and messages seen.
 
 use super::records::{Entry, Kind};
-use crate::id::{ID_LEN, Timestamp};
+use crate::crypto::siv::Siv;
+use crate::error::Result;
+use crate::id::{ID_LEN, Timestamp, TopicHash};
 use crate::wire::message::SIV_LEN;
 
 /// A table of keys and, where it is wanted, a cache of messages that were seen.
 ///
 /// A key that the table has no place for still works: the client reads it from storage.
 pub trait Memory {
+    /// The hash of a topic; a table may remember it.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`](crate::Error::InvalidTopic).
+    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
+        TopicHash::from_topic(topic)
+    }
+    /// A key made ready, where the table has room for that.
+    fn cipher(&self, _kind: Kind, _name: &[u8; ID_LEN]) -> Option<&Siv> {
+        None
+    }
     /// The key of a name.
     fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry>;
     /// Adds or replaces a key; dropped if there is no place.
@@ -30,11 +43,27 @@ pub trait Memory {
 #[cfg(feature = "std")]
 #[derive(Default)]
 pub struct HeapMemory {
-    keys: std::collections::BTreeMap<(Kind, [u8; ID_LEN]), Entry>,
+    keys: std::collections::BTreeMap<(Kind, [u8; ID_LEN]), Kept>,
     counts: super::records::PerKind<u32>,
     seen: std::collections::BTreeSet<(Timestamp, [u8; SIV_LEN])>,
     cache: usize,
+    /// Hashes of topics that were named lately: SHA3 would be half the cost of a short message.
+    hashes: std::sync::Mutex<std::collections::HashMap<String, TopicHash>>,
 }
+
+/// A key, and the same made ready at its first use; it wipes itself.
+#[cfg(feature = "std")]
+struct Kept {
+    entry: Entry,
+    ready: std::sync::OnceLock<Box<Siv>>,
+}
+
+/// So many hashes are remembered; then all are forgotten, since a peer may choose the topics.
+#[cfg(feature = "std")]
+const HASHES_MAX: usize = 1024;
+/// Of topics up to this length, in bytes.
+#[cfg(feature = "std")]
+const HASHED_MAX: usize = 256;
 
 #[cfg(feature = "std")]
 impl HeapMemory {
@@ -48,12 +77,33 @@ impl HeapMemory {
 
 #[cfg(feature = "std")]
 impl Memory for HeapMemory {
+    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
+        // Another thread uses it at this moment: then without.
+        let hashes = self.hashes.try_lock().ok().filter(|_| topic.len() <= HASHED_MAX);
+        let Some(mut hashes) = hashes else { return TopicHash::from_topic(topic) };
+        if let Some(hash) = hashes.get(topic) {
+            return Ok(*hash);
+        }
+        let hash = TopicHash::from_topic(topic)?;
+        if hashes.len() >= HASHES_MAX {
+            hashes.clear();
+        }
+        hashes.insert(topic.to_string(), hash);
+        Ok(hash)
+    }
+
     fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry> {
-        self.keys.get(&(kind, *name))
+        self.keys.get(&(kind, *name)).map(|kept| &kept.entry)
+    }
+
+    fn cipher(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Siv> {
+        let kept = self.keys.get(&(kind, *name))?;
+        Some(kept.ready.get_or_init(|| Box::new(Siv::new(&kept.entry.key))))
     }
 
     fn put(&mut self, kind: Kind, name: [u8; ID_LEN], entry: Entry) {
-        if self.keys.insert((kind, name), entry).is_none() {
+        let kept = Kept { entry, ready: std::sync::OnceLock::new() };
+        if self.keys.insert((kind, name), kept).is_none() {
             *self.counts.of_mut(kind) += 1;
         }
     }
@@ -79,8 +129,8 @@ impl Memory for HeapMemory {
             Some(name) => Bound::Excluded((kind, *name)),
             None => Bound::Included((kind, [0; ID_LEN])),
         };
-        let ((of, name), entry) = self.keys.range((from, Bound::Unbounded)).next()?;
-        (*of == kind).then_some((name, entry))
+        let ((of, name), kept) = self.keys.range((from, Bound::Unbounded)).next()?;
+        (*of == kind).then_some((name, &kept.entry))
     }
 
     fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {

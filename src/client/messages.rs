@@ -8,12 +8,14 @@ use super::records::{Entry, Kind};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::Opcode;
+use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
-use crate::id::{ClientId, Mode, Timestamp, TopicHash, check_topic};
+use crate::id::{ClientId, Mode, Timestamp, TopicHash};
 use crate::protect::{self, Window};
 use crate::wire::message::Sealed;
 #[cfg(feature = "pubkey")]
 use crate::wire::message::Signed;
+use crate::wire::topic::CONTROL_TOPIC_LEN;
 
 /// What came in.
 #[derive(Debug)]
@@ -60,21 +62,20 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        if self.is_control_topic(topic)? {
+        if self.is_control_topic(topic) {
             return Err(Error::InvalidTopic);
         }
+        let hash = self.memory.topic_hash(topic)?;
         let now = self.time(now.into())?;
-        let hash = TopicHash::from_topic(topic)?;
-        let mut stored = Entry::default();
-        let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
-        let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
-        match self.identity.keys() {
-            Keys::Symmetric(_) => protect::seal(key, now, message, out),
-            #[cfg(feature = "pubkey")]
-            Keys::KeyPair { signing, .. } => {
-                protect::seal_signed(key, self.id(), signing, now, message, out)
-            }
+        let out = match self.memory.cipher(Kind::Topic, hash.as_bytes()) {
+            Some(siv) => self.seal(siv, now, message, out),
+            None => self.seal_once(&hash, now, message, out),
+        }?;
+        #[cfg(feature = "pubkey")]
+        if let Keys::KeyPair { signing, .. } = self.identity.keys() {
+            protect::sign(signing, out)?;
         }
+        Ok(out)
     }
 
     /// Takes in what arrived on a topic: a message for the application, or, on the control topic,
@@ -98,14 +99,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
         out: &'o mut [u8],
     ) -> Result<Unprotected<&'o mut [u8]>> {
         let now = now.into();
-        if self.is_control_topic(topic)? {
+        if self.is_control_topic(topic) {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
-        let hash = TopicHash::from_topic(topic)?;
+        let hash = self.memory.topic_hash(topic)?;
         let mut stored = Entry::default();
         let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
         let (sealed, signer) =
-            self.open_message(now, entry.ok_or(Error::TopicKeyMissing)?, protected, out)?;
+            self.open_message(now, &hash, entry.ok_or(Error::TopicKeyMissing)?, protected, out)?;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
@@ -153,11 +154,41 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
-    /// Whether a topic, which is checked, is the client's own for commands.
+    /// All but the signature.
+    fn seal<'o>(
+        &self,
+        siv: &Siv,
+        now: Timestamp,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        match self.mode() {
+            Mode::Symmetric => protect::seal(siv, now, message, out),
+            #[cfg(feature = "pubkey")]
+            Mode::PublicKey => protect::seal_unsigned(siv, self.id(), now, message, out),
+            #[cfg(not(feature = "pubkey"))]
+            Mode::PublicKey => Err(Error::Internal),
+        }
+    }
+
+    /// [`Self::seal`] with a key that the table does not make ready. A frame of its own on
+    /// microcontrollers: it is not to lie under the making of a signature.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn is_control_topic(&self, topic: &str) -> Result<bool> {
-        check_topic(topic)?;
-        Ok(topic.as_bytes() == self.control_topic().as_bytes())
+    fn seal_once<'o>(
+        &self,
+        topic: &TopicHash,
+        now: Timestamp,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, topic.as_bytes(), &mut stored)?;
+        let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
+        Siv::once(key, |siv| self.seal(siv, now, message, out))
+    }
+
+    fn is_control_topic(&self, topic: &str) -> bool {
+        topic.len() == CONTROL_TOPIC_LEN && *topic == *self.control_topic()
     }
 
     /// Whether a timestamp is near the clock; without one, not much before the last command.
@@ -180,6 +211,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     pub(super) fn open_message<'p>(
         &self,
         now: Option<Timestamp>,
+        topic: &TopicHash,
         entry: &Entry,
         protected: &'p [u8],
         out: &mut [u8],
@@ -192,15 +224,17 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Mode::PublicKey => self.check_signed(now, protected)?,
         };
-        // The current key, then the one that it replaced.
-        let mut previous = entry.previous().filter(|(_, at)| self.in_transition(*at, now));
-        let mut key = &entry.key;
-        loop {
-            match (protect::open(key, &sealed, out), previous.take()) {
-                (Err(Error::InvalidTag), Some((previous, _))) => key = previous,
-                (opened, _) => return opened.map(|_| (sealed, signer)),
+        let opened = match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
+            Some(siv) => protect::open(siv, &sealed, out),
+            None => protect::open_once(&entry.key, &sealed, out),
+        };
+        let opened = match (opened, entry.previous()) {
+            (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
+                protect::open_once(previous, &sealed, out).map(drop)
             }
-        }
+            (opened, _) => opened.map(drop),
+        };
+        opened.map(|()| (sealed, signer))
     }
 
     #[cfg(feature = "pubkey")]

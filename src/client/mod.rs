@@ -312,21 +312,19 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// Errors of the storage.
     pub fn digest(&self) -> Result<StateDigest> {
-        let mut digest = crate::crypto::hash::Sha3::default();
+        let mut digest = protect::StateDigester::default();
         let mut next = NamedKey::default();
         for kind in [Kind::Topic, Kind::Peer] {
             let mut first = true;
             while self.next_entry(kind, first, &mut next)? {
-                if kind == Kind::Topic {
-                    next.key = sha3_256(&[&next.key]);
+                match kind {
+                    Kind::Topic => digest.topic(&next.name, &sha3_256(&[&next.key])),
+                    Kind::Peer => digest.peer(&next.name, &next.key),
                 }
-                digest.update(&[kind as u8]);
-                digest.update(&next.name);
-                digest.update(&next.key);
                 first = false;
             }
         }
-        Ok(StateDigest(digest.finish()))
+        Ok(digest.finish())
     }
 
     /// The time, or that of the last command.

@@ -2,12 +2,10 @@
 //! The C library: its tests, its examples, and how it is installed.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use crate::session::Session;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
@@ -126,7 +124,7 @@ pub fn ctests() -> Stage {
 fn test(mut program: Command, name: &str, work: &Path, vectors: &str) -> Result<u64, String> {
     match name {
         "vectors" => program.arg(work.join(vectors)),
-        "roundtrip" => program.arg(work.join("roundtrip.e4state")),
+        "roundtrip" | "tasks" => program.arg(work.join(format!("{name}.e4state"))),
         _ => &mut program,
     };
     match run_counting(&mut program)? {
@@ -274,8 +272,8 @@ fn talk(work: &Path) -> Result<(), String> {
     for (name, byte) in [("alice", 1u8), ("bob", 2)] {
         fs::write(work.join(format!("{name}.key")), [byte; 32]).map_err(fail)?;
     }
-    let mut alice = Device::start(work, port, "alice")?;
-    let mut bob = Device::start(work, port, "bob")?;
+    let mut alice = device(work, port, "alice")?;
+    let mut bob = device(work, port, "bob")?;
     alice.wait_for("ready")?;
     bob.wait_for("ready")?;
     for name in ["alice", "bob"] {
@@ -292,7 +290,7 @@ fn talk(work: &Path) -> Result<(), String> {
     alice.say("send demo the valve is open")?;
     bob.wait_for("demo: the valve is open")?;
     drop(bob);
-    let mut bob = Device::start(work, port, "bob")?;
+    let mut bob = device(work, port, "bob")?;
     bob.wait_for("ready")?;
     bob.say("subscribe demo")?;
     bob.wait_for("subscribed")?;
@@ -300,61 +298,10 @@ fn talk(work: &Path) -> Result<(), String> {
     bob.wait_for("demo: and closed again")
 }
 
-/// A running `mqtt_device`, stopped when dropped.
-struct Device {
-    child: Child,
-    lines: Receiver<String>,
-    name: String,
-}
-
-impl Device {
-    fn start(work: &Path, port: &str, name: &str) -> Result<Self, String> {
-        let mut child = command(work.join("mqtt_device"))
-            .args(["--host", "127.0.0.1", "--port", port, "--name", name])
-            .arg("--key-file")
-            .arg(work.join(format!("{name}.key")))
-            .arg("--state")
-            .arg(work.join(format!("{name}.e4state")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("mqtt_device: {error}"))?;
-        let (sender, lines) = channel();
-        let out = child.stdout.take();
-        let who = name.to_owned();
-        std::thread::spawn(move || {
-            for line in out.into_iter().flat_map(|out| BufReader::new(out).lines()).flatten() {
-                println!("{who:>6} | {line}");
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { child, lines, name: name.to_owned() })
-    }
-
-    fn say(&mut self, line: &str) -> Result<(), String> {
-        let input = self.child.stdin.as_mut().ok_or("no standard input")?;
-        writeln!(input, "{line}").and_then(|()| input.flush()).map_err(|error| error.to_string())
-    }
-
-    fn wait_for(&mut self, text: &str) -> Result<(), String> {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) if line == text => return Ok(()),
-                Ok(_) => {}
-                Err(_) => return Err(format!("{} did not print {text:?}", self.name)),
-            }
-        }
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // The end of its input ends it; a state file must survive a kill as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn device(work: &Path, port: &str, name: &str) -> Result<Session, String> {
+    let mut device = command(work.join("mqtt_device"));
+    device.args(["--host", "127.0.0.1", "--port", port, "--name", name]);
+    device.arg("--key-file").arg(work.join(format!("{name}.key")));
+    device.arg("--state").arg(work.join(format!("{name}.e4state")));
+    Session::start(&mut device, name)
 }

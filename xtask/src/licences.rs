@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::stage::{Outcome, Stage, cargo};
 
-/// Licences whose terms are met by both of ours. MPL-2.0 stays with its own files; here it is a
-/// build tool's alone.
+/// Licences whose terms are met by both of ours. MPL-2.0 stays with its own files; here they are
+/// cbindgen's, a tool for building, and UniFFI's, which are used unchanged.
 const COMPATIBLE: &[&str] = &[
     "0BSD",
     "Apache-2.0",

@@ -47,7 +47,7 @@ fn wheel(python: &str) -> Result<PathBuf, String> {
         fs::remove_dir_all(&wheels).map_err(|error| error.to_string())?;
     }
     let mut maturin = command(&builder);
-    maturin.args(["-m", "maturin", "build", "--release", "--locked", "--quiet"]);
+    maturin.args(["-m", "maturin", "build", "--profile", "wheel", "--locked", "--quiet"]);
     maturin.args(["-m", "bindings/python/Cargo.toml", "-i"]).arg(&builder);
     run(maturin.arg("--out").arg(&wheels))?;
     let mut entries = fs::read_dir(&wheels).map_err(|error| error.to_string())?;
@@ -83,7 +83,7 @@ pub fn python() -> Stage {
 
     let mut runner = command(&inside);
     runner.args(["-m", "e4.vectors", "vectors"]);
-    let shared = root().join("../shared/vectors/peers");
+    let shared = root().join("../shared/vectors");
     if shared.is_dir() {
         runner.arg(shared);
     }

@@ -13,6 +13,8 @@ pub enum Outcome {
     Passed(String),
     /// It did not run here; with the reason.
     Skipped(String),
+    /// It did not run here, and need not anywhere (E4_REQUIRE does not ask for it).
+    NotHere(String),
 }
 
 /// Passed or skipped; a failure says what failed.
@@ -51,22 +53,30 @@ pub fn run(command: &mut Command) -> Result<(), String> {
 /// Runs a command with its output shown, and counts what the lines `test result: ok. N passed` and
 /// `N passed, ...` say.
 pub fn run_counting(command: &mut Command) -> Result<u64, String> {
+    let mut count = 0;
+    run_lines(command, |line| {
+        let result = line.strip_prefix("test result: ok. ").unwrap_or(line);
+        if let Some((number, _)) = result.split_once(" passed") {
+            count += number.parse::<u64>().unwrap_or(0);
+        }
+    })?;
+    Ok(count)
+}
+
+/// Runs a command with its output shown, and hands over each line of it.
+pub fn run_lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result<(), String> {
     println!("$ {}", show(command));
     let fail = |error: std::io::Error| format!("{}: {error}", show(command));
     let mut child = Command::new(command.get_program());
     child.args(command.get_args()).current_dir(root()).stdout(Stdio::piped());
     let mut child = child.spawn().map_err(fail)?;
-    let mut count = 0;
     for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
         let line = line.map_err(fail)?;
         println!("{line}");
-        let result = line.strip_prefix("test result: ok. ").unwrap_or(&line);
-        if let Some((number, _)) = result.split_once(" passed") {
-            count += number.parse::<u64>().unwrap_or(0);
-        }
+        each(&line);
     }
     let status = child.wait().map_err(fail)?;
-    if status.success() { Ok(count) } else { Err(format!("{}: {status}", show(command))) }
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", show(command))) }
 }
 
 /// Mosquitto on a free port of 127.0.0.1, stopped when dropped.

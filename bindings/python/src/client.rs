@@ -89,7 +89,9 @@ impl Inner {
         match result {
             Ok(value) => {
                 // What was raised while wiping, which is tried again at the next start.
-                drop(self.storage.raised.take());
+                if self.storage.is_python {
+                    drop(self.storage.raised.take());
+                }
                 Ok(value)
             }
             Err(error) => Err(failure(py, &self.storage, error)),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The keys as classes: opaque, compared in constant time, not pickled.
 
+use std::sync::OnceLock;
+
 use e4::crypto::{agree, password};
+use e4::protect::TopicCipher;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -16,10 +19,16 @@ pub fn no_pickle(what: &str) -> PyErr {
 }
 
 macro_rules! secret {
-    ($(#[$doc:meta])* $name:ident, $len:literal { $($methods:tt)* }) => {
+    ($(#[$doc:meta])* $name:ident $(with $ready:ty)?, $len:literal { $($methods:tt)* }) => {
         $(#[$doc])*
         #[pyclass(module = "e4", frozen)]
-        pub struct $name(pub e4::$name);
+        pub struct $name(pub e4::$name, $($ready)?);
+
+        impl From<e4::$name> for $name {
+            fn from(key: e4::$name) -> Self {
+                Self(key, $(<$ready>::default())?)
+            }
+        }
 
         #[pymethods]
         impl $name {
@@ -28,7 +37,7 @@ macro_rules! secret {
                 if data.len() != $len {
                     return Err(wrong_length(stringify!($name), $len, data.len()));
                 }
-                e4::$name::from_slice(&data).or_raise(py).map(Self)
+                e4::$name::from_slice(&data).or_raise(py).map(Self::from)
             }
 
             /// The secret bytes, for storing them in a safe place.
@@ -98,6 +107,17 @@ macro_rules! public {
     };
 }
 
+/// A topic key as a cipher, made at its first use: one key protects many messages.
+#[derive(Default)]
+pub struct Ready(OnceLock<Box<TopicCipher>>);
+
+impl TopicKey {
+    /// The key as a cipher.
+    pub fn cipher(&self) -> &TopicCipher {
+        self.1.0.get_or_init(|| Box::new(TopicCipher::new(&self.0)))
+    }
+}
+
 secret! {
     /// The key that an SK client shares with C2: 32 bytes, never all zero.
     ///
@@ -108,7 +128,7 @@ secret! {
         /// A random key from the operating system.
         #[staticmethod]
         fn random(py: Python<'_>) -> PyResult<Self> {
-            e4::IdKey::random().or_raise(py).map(Self)
+            e4::IdKey::random().or_raise(py).map(Self::from)
         }
 
         /// The key of a password of at least 16 bytes of UTF-8, as e4go and libe4 derive it
@@ -118,7 +138,7 @@ secret! {
         #[staticmethod]
         fn from_password(py: Python<'_>, password: String) -> PyResult<Self> {
             let password = Zeroizing::new(password);
-            py.detach(|| password::id_key_from_password(&password)).or_raise(py).map(Self)
+            py.detach(|| password::id_key_from_password(&password)).or_raise(py).map(Self::from)
         }
     }
 }
@@ -130,11 +150,11 @@ secret! {
     /// >>> key = e4.TopicKey(b"k" * 32)
     /// >>> key.unprotect(key.protect(b"4.2 bar", now=1000), now=1060)
     /// b'4.2 bar'
-    TopicKey, 32 {
+    TopicKey with Ready, 32 {
         /// A random key from the operating system.
         #[staticmethod]
         fn random(py: Python<'_>) -> PyResult<Self> {
-            e4::TopicKey::random().or_raise(py).map(Self)
+            e4::TopicKey::random().or_raise(py).map(Self::from)
         }
 
         /// Protects a message without a client (SK mode): 24 bytes more than the message. ``now``
@@ -147,7 +167,7 @@ secret! {
             now: Now,
         ) -> PyResult<Bound<'py, PyBytes>> {
             let now = now.required()?;
-            let work = |out: &mut [u8]| e4::protect::protect(&self.0, now, &message, out).map(drop);
+            let work = |out: &mut [u8]| self.cipher().protect(now, &message, out).map(drop);
             new_bytes(py, message.len() + 24, message.len(), work)
         }
 
@@ -171,7 +191,7 @@ secret! {
             let now = now.required()?;
             let window = e4::protect::Window { past, future };
             let work = |out: &mut [u8]| {
-                e4::protect::unprotect(&self.0, now, &window, &protected, out).map(drop)
+                self.cipher().unprotect(now, &window, &protected, out).map(drop)
             };
             new_bytes(py, protected.len().saturating_sub(24), protected.len(), work)
         }
@@ -187,7 +207,7 @@ secret! {
         /// Raises InvalidKeyError if the agreement gives zero.
         #[staticmethod]
         fn for_client(py: Python<'_>, client: &SigningKey, c2: &C2PublicKey) -> PyResult<Self> {
-            e4::SharedKey::for_client(&client.0, &c2.0).or_raise(py).map(Self)
+            e4::SharedKey::for_client(&client.0, &c2.0).or_raise(py).map(Self::from)
         }
 
         /// C2's side.
@@ -195,7 +215,7 @@ secret! {
         /// Raises InvalidKeyError if the agreement gives zero.
         #[staticmethod]
         fn for_c2(py: Python<'_>, c2: &C2SecretKey, client: &PublicKey) -> PyResult<Self> {
-            e4::SharedKey::for_c2(&c2.0, &client.0).or_raise(py).map(Self)
+            e4::SharedKey::for_c2(&c2.0, &client.0).or_raise(py).map(Self::from)
         }
     }
 }
@@ -206,7 +226,7 @@ secret! {
         /// A random key from the operating system.
         #[staticmethod]
         fn random(py: Python<'_>) -> PyResult<Self> {
-            e4::C2SecretKey::random().or_raise(py).map(Self)
+            e4::C2SecretKey::random().or_raise(py).map(Self::from)
         }
 
         /// The public half.
@@ -225,13 +245,13 @@ secret! {
         #[staticmethod]
         fn from_seed(py: Python<'_>, seed: Data<'_>) -> PyResult<Self> {
             let seed = Zeroizing::new(exactly::<32>("a seed", &seed)?);
-            e4::SigningKey::from_seed(&*seed).or_raise(py).map(Self)
+            e4::SigningKey::from_seed(&*seed).or_raise(py).map(Self::from)
         }
 
         /// A random key pair from the operating system.
         #[staticmethod]
         fn random(py: Python<'_>) -> PyResult<Self> {
-            e4::SigningKey::random().or_raise(py).map(Self)
+            e4::SigningKey::random().or_raise(py).map(Self::from)
         }
 
         /// The key pair of a password of at least 16 bytes of UTF-8, as e4go derives it; without
@@ -241,7 +261,7 @@ secret! {
         #[staticmethod]
         fn from_password(py: Python<'_>, password: String) -> PyResult<Self> {
             let password = Zeroizing::new(password);
-            py.detach(|| password::signing_key_from_password(&password)).or_raise(py).map(Self)
+            py.detach(|| password::signing_key_from_password(&password)).or_raise(py).map(Self::from)
         }
 
         /// The public half.

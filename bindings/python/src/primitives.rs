@@ -2,7 +2,6 @@
 //! AES-SIV itself, for vectors and measurements.
 
 use e4::Error;
-use e4::crypto::siv;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -20,7 +19,7 @@ pub fn siv_seal<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     new_bytes(py, plaintext.len() + 16, plaintext.len(), |out| {
         let (to, ciphertext) = out.split_first_chunk_mut().ok_or(Error::Internal)?;
-        *to = siv::seal(key.0.expose(), &[&associated], &plaintext, ciphertext)?;
+        *to = key.cipher().siv().seal(&[&associated], &plaintext, ciphertext)?;
         Ok(())
     })
 }
@@ -38,6 +37,6 @@ pub fn siv_open<'py>(
     let (tag, ciphertext) =
         sealed.split_first_chunk().ok_or_else(|| raise(py, Error::MessageTooShort))?;
     new_bytes(py, ciphertext.len(), ciphertext.len(), |out| {
-        siv::open(key.0.expose(), &[&associated], tag, ciphertext, out)
+        key.cipher().siv().open(&[&associated], tag, ciphertext, out)
     })
 }

@@ -36,6 +36,8 @@ pub struct AnyStorage {
     kind: Arc<Mutex<Kind>>,
     /// What Python code raised.
     pub raised: Raised,
+    /// Whether Python code can raise anything at all.
+    pub is_python: bool,
 }
 
 enum Kind {
@@ -54,7 +56,8 @@ impl AnyStorage {
                 Err(_) => Kind::Python(checked(object)?),
             },
         };
-        Ok(Self { kind: Arc::new(Mutex::new(kind)), raised: Raised::default() })
+        let is_python = matches!(kind, Kind::Python(_));
+        Ok(Self { kind: Arc::new(Mutex::new(kind)), raised: Raised::default(), is_python })
     }
 
     fn with<R>(&self, then: impl FnOnce(&mut Kind) -> e4::Result<R>) -> e4::Result<R> {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import NOW, TOPIC, make, with_topic
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 import e4
 
@@ -161,3 +162,17 @@ def test_a_closed_client() -> None:
     for call in (client.hello, client.digest, lambda: client.id, client.forget):
         with pytest.raises(ValueError, match="closed"):
             call()
+
+
+def test_every_length_is_sealed_as_cryptography_does() -> None:
+    """Under one key, which is made ready once and then kept."""
+    raw = bytes(range(1, 33))
+    key, theirs = e4.TopicKey(raw), AESSIV(raw + raw)
+    stamp = NOW.to_bytes(8, "little")
+    for length in [*range(1, 100), 256, 511, 512, 1023, 1040]:
+        message = bytes(at % 251 for at in range(length))
+        sealed = theirs.encrypt(message, [stamp])
+        assert e4.siv_seal(key, message, stamp) == sealed
+        assert key.protect(message, now=NOW) == stamp + sealed
+        assert e4.siv_open(key, sealed, stamp) == message
+        assert key.unprotect(stamp + sealed, now=NOW) == message

@@ -14,7 +14,7 @@ use e4::{
 };
 
 use super::failure::Failure;
-use crate::transport::{Event, Link, Options, Qos, Tls};
+use e4_c2::transport::{Event, Link, Login, Options, Qos, Tls};
 
 /// Be a device: send, receive, take commands
 ///
@@ -118,6 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         interactive: std::io::stdin().is_terminal(),
         connected: false,
+        unsubscribed: 0,
         unconfirmed: 0,
     };
     device.work(&inputs, sender, Duration::from_secs(arguments.linger))
@@ -131,6 +132,8 @@ struct Device {
     hint: &'static str,
     interactive: bool,
     connected: bool,
+    /// Subscriptions that the broker has not confirmed on this connection.
+    unsubscribed: usize,
     /// Messages that the broker did not take yet.
     unconfirmed: usize,
 }
@@ -183,7 +186,10 @@ impl Device {
 
     fn on_event(&mut self, event: Event, ending: bool) -> Result<(), Failure> {
         match event {
-            Event::Connected => {
+            Event::Connected => self.unsubscribed = self.link.subscriptions(),
+            // What is published from now on arrives.
+            Event::Subscribed if self.unsubscribed == 1 => {
+                self.unsubscribed = 0;
                 self.connected = true;
                 self.say(&format!("connected to {}", self.broker));
                 match self.client.hello(Timestamp::now()) {
@@ -199,8 +205,10 @@ impl Device {
             Event::Lost(error) => {
                 self.say(&format!("connection lost: {error}; trying again"));
             }
-            Event::Published => self.unconfirmed = self.unconfirmed.saturating_sub(1),
-            Event::Subscribed => {}
+            Event::Published(_) | Event::Dropped(_) => {
+                self.unconfirmed = self.unconfirmed.saturating_sub(1)
+            }
+            Event::Subscribed => self.unsubscribed = self.unsubscribed.saturating_sub(1),
             Event::Message { topic, payload } => self.on_message(&topic, &payload)?,
         }
         Ok(())
@@ -257,7 +265,7 @@ impl Device {
 
     fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), Failure> {
         match self.link.publish(topic, Qos::AtLeastOnce, payload) {
-            Ok(()) => self.unconfirmed += 1,
+            Ok(_) => self.unconfirmed += 1,
             Err(error) => eprintln!("error: {topic}: {error}"),
         }
         Ok(())
@@ -387,7 +395,7 @@ fn key<K>(path: &Path, what: &str, read: impl Fn(&[u8]) -> e4::Result<K>) -> Res
 
 fn password(arguments: &Arguments) -> Result<String, Failure> {
     if let Some(path) = &arguments.password_file {
-        return first_line(path);
+        return super::first_line(path);
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new("this device is new and needs a key")
@@ -397,23 +405,20 @@ fn password(arguments: &Arguments) -> Result<String, Failure> {
         .map_err(|error| Failure::new(format!("no password: {error}")))
 }
 
-fn first_line(path: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-    Ok(text.lines().next().unwrap_or_default().to_string())
-}
-
 fn options(arguments: &Arguments, id: ClientId) -> Result<Options, Failure> {
     let (host, port) = super::host_port(&arguments.broker)?;
     let login = match (&arguments.username, &arguments.mqtt_password_file) {
-        (Some(user), Some(file)) => Some((user.clone(), first_line(file)?)),
+        (Some(user), Some(file)) => {
+            Some(Login { user: user.clone(), password: super::first_line(file)? })
+        }
         _ => None,
     };
     let tls = arguments
         .tls_ca
         .clone()
         .map(|ca| Tls { ca, identity: arguments.tls_cert.clone().zip(arguments.tls_key.clone()) });
-    Ok(Options { host, port, client_id: id.to_string(), persistent: true, login, tls })
+    let options = Options::new(&host, port, &id.to_string());
+    Ok(Options { persistent: true, login, tls, ..options })
 }
 
 #[cfg(test)]

@@ -41,3 +41,13 @@ impl From<e4::Error> for Failure {
         Self::new(error.to_string())
     }
 }
+
+impl From<e4_c2::domain::Error> for Failure {
+    fn from(error: e4_c2::domain::Error) -> Self {
+        let failure = Self::new(error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Writes a whole file or none: a temporary file beside it, synced, then renamed.
-fn write(path: &Path, bytes: &[u8], private: bool) -> Result<(), Failure> {
+pub fn write(path: &Path, bytes: &[u8], private: bool) -> Result<(), Failure> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let written = (|| -> io::Result<()> {
         // A temporary file is made with mode 0600.

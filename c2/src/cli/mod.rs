@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `e4 …`
 
+mod audit;
+mod config;
 mod demo;
 mod device;
 mod failure;
 mod keygen;
+mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -21,6 +25,7 @@ use failure::Failure;
     after_help = "\
 Examples:
   e4 demo
+  e4 serve --data e4-data
   e4 keygen --type symmetric --out pump-1.key
   e4 device --name pump-1 --key pump-1.key --broker 127.0.0.1:1883
 
@@ -35,6 +40,12 @@ struct Arguments {
 enum Task {
     /// Watch two devices talk in secret through a broker, and a third one fail to listen
     Demo(demo::Arguments),
+    /// Run C2: keep what each device should hold, and work until it does
+    Serve(Box<serve::Arguments>),
+    /// Look at who did what
+    Audit(audit::AuditArguments),
+    /// Seal the stored keys under another passphrase or key file
+    Rekey(audit::RekeyArguments),
     /// Make a random key or key pair in files
     Keygen(keygen::Arguments),
     /// Be a device: send, receive, take commands
@@ -51,6 +62,9 @@ enum Task {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Serve(arguments) => serve::run(&arguments),
+        Task::Audit(arguments) => audit::audit(&arguments),
+        Task::Rekey(arguments) => audit::rekey(&arguments),
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {
@@ -65,6 +79,13 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The first line of a file that holds a secret.
+fn first_line(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(text.lines().next().unwrap_or_default().to_string())
 }
 
 /// Reads `HOST:PORT`.

@@ -5,6 +5,7 @@
 //! the same generation as the rest of the tree, and it needs no system library.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use mqtt5::broker::config::{AuthConfig, StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, MqttBroker};
@@ -22,6 +23,15 @@ impl Broker {
     /// # Errors
     /// What the system says of threads or sockets.
     pub fn start() -> Result<Self, String> {
+        Self::start_at(([127, 0, 0, 1], 0).into(), None)
+    }
+
+    /// Starts a broker at an address, port 0 for a free one. With a directory, sessions and
+    /// messages survive its end; the directory has to exist.
+    ///
+    /// # Errors
+    /// What the system says of threads or sockets.
+    pub fn start_at(address: SocketAddr, directory: Option<&Path>) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("broker")
@@ -29,12 +39,16 @@ impl Broker {
             .build()
             .map_err(|error| error.to_string())?;
         let storage = StorageConfig {
-            backend: StorageBackend::Memory,
-            enable_persistence: false,
+            backend: match directory {
+                Some(_) => StorageBackend::File,
+                None => StorageBackend::Memory,
+            },
+            base_dir: directory.map(Path::to_path_buf).unwrap_or_default(),
+            enable_persistence: directory.is_some(),
             ..StorageConfig::default()
         };
         let config = BrokerConfig::new()
-            .with_bind_address(([127, 0, 0, 1], 0))
+            .with_bind_address(address)
             .with_auth(AuthConfig { allow_anonymous: true, ..AuthConfig::default() })
             .with_storage(storage)
             .with_sys_topics_enabled(false);

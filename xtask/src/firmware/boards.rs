@@ -124,7 +124,7 @@ pub const VARIANTS: &[Variant] = &[
         features: "",
         define: None,
         limits: Limits {
-            flash: Limit { most: 19_000, wanted: 10_000 },
+            flash: Limit { most: 18_200, wanted: 10_000 },
             stack: kept(1_700),
             protect: kept(125_000),
             unprotect: kept(125_000),
@@ -136,7 +136,7 @@ pub const VARIANTS: &[Variant] = &[
         features: "pubkey",
         define: Some("-DPUBLIC_KEY"),
         limits: Limits {
-            flash: Limit { most: 46_000, wanted: 34_000 },
+            flash: Limit { most: 45_200, wanted: 34_000 },
             stack: Limit { most: 8_200, wanted: 7_600 },
             protect: kept(1_800_000),
             unprotect: kept(1_800_000),
@@ -148,7 +148,7 @@ pub const VARIANTS: &[Variant] = &[
         features: "pubkey,tables",
         define: Some("-DPUBLIC_KEY"),
         limits: Limits {
-            flash: Limit { most: 86_000, wanted: 73_000 },
+            flash: Limit { most: 84_400, wanted: 73_000 },
             stack: Limit { most: 8_200, wanted: 7_600 },
             protect: kept(800_000),
             unprotect: kept(1_800_000),

@@ -2,25 +2,25 @@
 //! `e4 demo`: the whole idea, on one machine, with real MQTT connections.
 
 mod party;
+mod server;
 mod view;
 
 use clap::Args;
-use e4::crypto::password::{id_key_from_password, signing_key_from_password};
-use e4::protect::{ProtectedCommand, open_answer, protect_command, protect_signed};
-use e4::{
-    C2SecretKey, ClientId, ClientTopic, Command, CommandKey, Error, Identity, Opcode, SharedKey,
-    Timestamp, TopicHash, TopicKey,
-};
+use e4::crypto::password::signing_key_from_password;
+use e4::protect::protect_signed;
+use e4::{ClientId, ClientTopic, Error, Identity, Mode, Opcode, Timestamp, TopicKey};
+use e4_c2::domain::Operation;
+use e4_c2::transport::Broker;
 
 use self::party::{Device, Party, Understood};
+use self::server::Server;
 use self::view::{Tone, View};
 use super::failure::Failure;
-use crate::transport::Broker;
 
 /// Watch two devices talk in secret through a broker, and a third one fail to listen
 ///
 /// Starts an MQTT broker on a free port of 127.0.0.1, or uses yours. Three devices and C2, the key
-/// server, connect to it; an observer shows what everybody could see. Every step is checked: the
+/// server, with a database in memory, connect to it; an observer shows what everybody could see. Every step is checked: the
 /// exit code is 0 only if all is as it should be.
 #[derive(Args)]
 #[command(after_help = "\
@@ -86,15 +86,15 @@ fn tell(view: &View, broker: &(String, u16)) -> Result<(), String> {
     story.step(
         "alice, bob and eve join; they hold no topic key. C2 derives their keys from passwords",
     );
-    let c2 = Party::join("C2", broker, &["e4/+/ack"])?;
+    let c2 = Server::start(Mode::Symmetric, broker)?;
     let [mut alice, mut bob, mut eve] = devices(view, broker)?;
-    let [key_of_alice, key_of_bob] = [password(0).1, password(1).1].map(id_key_from_password);
-    let (key_of_alice, key_of_bob) = (key_of_alice.map_err(text)?, key_of_bob.map_err(text)?);
+    c2.new_client(password(0))?;
+    c2.new_client(password(1))?;
 
     story.step(&format!("C2 makes a key for {TOPIC} and gives it to alice and bob, not to eve"));
-    let key = TopicKey::random().map_err(text)?;
-    let old = story.command(&c2, &mut alice, &key_of_alice, &set_topic_key(&key)?)?;
-    story.command(&c2, &mut bob, &key_of_bob, &set_topic_key(&key)?)?;
+    c2.apply(Operation::NewTopic { topic: TOPIC.into() })?;
+    let old = story.command(&c2, &mut alice, joins("alice"), Opcode::SetTopicKey)?;
+    story.command(&c2, &mut bob, joins("bob"), Opcode::SetTopicKey)?;
 
     story.step("alice speaks: bob reads, eve does not");
     let secret = story.speak(&alice, "hello bob, the door code is 4711")?;
@@ -113,31 +113,27 @@ fn tell(view: &View, broker: &(String, u16)) -> Result<(), String> {
     story.step(
         "the same in public-key mode: devices sign, and C2 tells them whose signature is whose",
     );
-    let c2_key = C2SecretKey::random().map_err(text)?;
+    drop(c2);
+    let c2 = Server::start(Mode::PublicKey, broker)?;
+    let c2_key = c2.public_key()?;
     for (device, number) in [(&mut alice, 0), (&mut bob, 1), (&mut eve, 2)] {
         let (name, password) = password(number);
-        let identity = Identity::public_key_from_password(name, password, c2_key.public());
+        let identity = Identity::public_key_from_password(name, password, c2_key);
         device.become_client(identity.map_err(text)?)?;
     }
-    let shared = [&alice, &bob].map(|device| {
-        let public = device.client.public_key().ok_or(Error::WrongMode)?;
-        Ok((SharedKey::for_c2(&c2_key, &public)?, public))
-    });
-    let [alice_side, bob_side] = shared;
-    let ((with_alice, public_of_alice), (with_bob, public_of_bob)) =
-        (alice_side.map_err(text)?, bob_side.map_err(text)?);
-    let key = TopicKey::random().map_err(text)?;
-    story.command(&c2, &mut alice, &with_alice, &set_topic_key(&key)?)?;
-    story.command(&c2, &mut bob, &with_bob, &set_topic_key(&key)?)?;
-    let knows_bob = Command::SetPubKey { id: bob.client.id(), key: public_of_bob };
-    let knows_alice = Command::SetPubKey { id: alice.client.id(), key: public_of_alice };
-    story.command(&c2, &mut alice, &with_alice, &knows_bob)?;
-    story.command(&c2, &mut bob, &with_bob, &knows_alice)?;
+    c2.new_client(password(0))?;
+    c2.new_client(password(1))?;
+    c2.apply(Operation::NewTopic { topic: TOPIC.into() })?;
+    story.command(&c2, &mut alice, joins("alice"), Opcode::SetTopicKey)?;
+    story.command(&c2, &mut bob, joins("bob"), Opcode::SetTopicKey)?;
+    story.command(&c2, &mut alice, knows("alice", "bob"), Opcode::SetPubKey)?;
+    story.command(&c2, &mut bob, knows("bob", "alice"), Opcode::SetPubKey)?;
     let signed = story.speak(&alice, "bob, it is me")?;
     story.expect(&mut bob, TOPIC, &signed, "bob, it is me".into())?;
 
     story.step("eve has stolen the topic key: her device takes no message, and nobody takes hers");
-    eve.steal(&c2_key, &set_topic_key(&key)?)?;
+    let (c2_secret, key) = c2.secrets(TOPIC)?;
+    eve.steal(&c2_secret, TOPIC, &key)?;
     story.expect(&mut eve, TOPIC, &signed, Error::SignerUnknown.into())?;
     let forged = forge(&key, eve.client.id())?;
     story.publish(&eve.party, TOPIC, &forged)?;
@@ -145,6 +141,14 @@ fn tell(view: &View, broker: &(String, u16)) -> Result<(), String> {
     let forged = forge(&key, alice.client.id())?;
     story.publish(&eve.party, TOPIC, &forged)?;
     story.expect(&mut bob, TOPIC, &forged, Error::SignatureInvalid.into())
+}
+
+fn joins(client: &str) -> Operation {
+    Operation::NewTopicClient { topic: TOPIC.into(), client: client.into() }
+}
+
+fn knows(target: &str, source: &str) -> Operation {
+    Operation::SendClientPubKey { source: source.into(), target: target.into() }
 }
 
 /// The story so far.
@@ -200,32 +204,25 @@ impl Story<'_> {
         Err(format!("{}: {understood}, where it should be: {expected}", device.party.name))
     }
 
-    /// C2 sends a command, the device applies and answers it, and C2 sees that it did.
+    /// The operator wishes something, C2 sends a command for it, the device applies and answers
+    /// it, and C2 sees that it did. Returns the command.
     fn command(
         &self,
-        c2: &Party,
+        c2: &Server,
         device: &mut Device,
-        key: &impl CommandKey,
-        command: &Command,
-    ) -> Result<ProtectedCommand, String> {
-        let protected = protect_command(key, Timestamp::now(), command).map_err(text)?;
+        wish: Operation,
+        opcode: Opcode,
+    ) -> Result<Vec<u8>, String> {
+        c2.apply(wish)?;
         let control = device.client.control_topic();
-        self.publish(c2, &control, &protected)?;
-        self.expect(device, &control, &protected, command.opcode().into())?;
+        let command = self.observer.next_on(&control)?;
+        self.view.wire("C2", &control, &command);
+        self.expect(device, &control, &command, opcode.into())?;
         let answer = device.client.answer(Timestamp::now()).map_err(text)?.ok_or("no answer")?;
-        let topic = ClientTopic::answer(device.client.id());
-        self.publish(&device.party, &topic, &answer)?;
-        c2.receive(&topic, &answer)?;
-        let (_, answer) = open_answer(key, &answer).map_err(text)?;
-        let digest = device.client.digest().map_err(text)?;
-        let confirmed = answer.command == Some(protected.siv())
-            && answer.status == Ok(())
-            && answer.digest == digest;
-        if !confirmed {
-            return Err(format!("C2: {} did not confirm {}", device.party.name, command.opcode()));
-        }
+        self.publish(&device.party, &ClientTopic::answer(device.client.id()), &answer)?;
+        c2.wait_for(device.party.name)?;
         self.view.understood("C2", &format!("{} confirmed", device.party.name), Tone::Good);
-        Ok(protected)
+        Ok(command)
     }
 }
 
@@ -242,11 +239,6 @@ fn devices(view: &View, broker: &(String, u16)) -> Result<[Device; 3], String> {
 
 fn password(number: usize) -> (&'static str, &'static str) {
     PASSWORDS.get(number).copied().unwrap_or_default()
-}
-
-fn set_topic_key(key: &TopicKey) -> Result<Command, String> {
-    let topic = TopicHash::from_topic(TOPIC).map_err(text)?;
-    Ok(Command::SetTopicKey { topic, key: TopicKey::from_slice(key.expose()).map_err(text)? })
 }
 
 /// What a thief of the topic key can make: everything but the signature of somebody else.

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use e4::protect::protect_command;
 use e4::{
-    C2SecretKey, Client, Command, Error, Identity, MemoryStorage, SharedKey, Timestamp, Unprotected,
+    C2SecretKey, Client, Command, Error, Identity, MemoryStorage, SharedKey, Timestamp, TopicHash,
+    TopicKey, Unprotected,
 };
 
-use crate::transport::{Event, Link, Options, Qos};
+use e4_c2::transport::{Event, Link, Options, Qos};
 
 /// How long anything may take. Derivations and networks are slow on small machines.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection of its own.
 pub struct Party {
@@ -29,14 +30,7 @@ impl Party {
         (host, port): &(String, u16),
         topics: &[&str],
     ) -> Result<Self, String> {
-        let options = Options {
-            host: host.clone(),
-            port: *port,
-            client_id: format!("e4-demo-{name}-{}", std::process::id()),
-            persistent: false,
-            login: None,
-            tls: None,
-        };
+        let options = Options::new(host, *port, &format!("e4-demo-{name}-{}", std::process::id()));
         let (sender, events) = channel();
         let link = Link::connect(&options, move |event| sender.send(event).is_ok())?;
         let party = Self { name, link, events };
@@ -51,7 +45,7 @@ impl Party {
 
     /// Publishes with QoS 2, not retained.
     pub fn publish(&self, topic: &str, payload: &[u8]) -> Result<(), String> {
-        self.link.publish(topic, Qos::ExactlyOnce, payload)
+        self.link.publish(topic, Qos::ExactlyOnce, payload).map(|_| ())
     }
 
     /// Waits until exactly this arrives on a topic; other traffic of the broker is passed over.
@@ -62,6 +56,15 @@ impl Party {
         };
         let what = format!("nothing arrived on {topic}");
         self.wait(|event| same(&event).then_some(()), &what)
+    }
+
+    /// Waits for whatever comes next on a topic.
+    pub fn next_on(&self, topic: &str) -> Result<Vec<u8>, String> {
+        let on_topic = |event| match event {
+            Event::Message { topic: at, payload } if at == topic => Some(payload),
+            _ => None,
+        };
+        self.wait(on_topic, &format!("nothing arrived on {topic}"))
     }
 
     fn wait<T>(&self, mut pick: impl FnMut(Event) -> Option<T>, what: &str) -> Result<T, String> {
@@ -119,11 +122,14 @@ impl Device {
     }
 
     /// Gets a key that C2 did not send, as if it had.
-    pub fn steal(&mut self, c2: &C2SecretKey, command: &Command) -> Result<(), String> {
+    pub fn steal(&mut self, c2: &C2SecretKey, topic: &str, key: &TopicKey) -> Result<(), String> {
         let fail = |error: Error| error.to_string();
+        let topic = TopicHash::from_topic(topic).map_err(fail)?;
+        let key = TopicKey::from_slice(key.expose()).map_err(fail)?;
+        let command = Command::SetTopicKey { topic, key };
         let public = self.client.public_key().ok_or(Error::WrongMode).map_err(fail)?;
         let shared = SharedKey::for_c2(c2, &public).map_err(fail)?;
-        let command = protect_command(&shared, Timestamp::now(), command).map_err(fail)?;
+        let command = protect_command(&shared, Timestamp::now(), &command).map_err(fail)?;
         let control = self.client.control_topic();
         let applied = self.client.unprotect_to_vec(Timestamp::now(), &control, &command);
         applied.map(|_| ()).map_err(fail)

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Clients, topics and what each client should hold. It knows the protocol and nothing of
+//! databases, brokers or networks.
+
+mod clock;
+mod error;
+mod operation;
+mod record;
+
+pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
+pub use error::{Error, Result, What};
+pub use operation::{Caller, Credential, Operation, Outcome, Secret};
+pub use record::{
+    AuditRecord, ClientRow, ClientState, Counts, Delivery, Holding, Kind, Page, RESET_PEERS,
+    RESET_TOPICS, State, TopicRow, UNKNOWN,
+};

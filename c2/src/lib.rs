@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! C2, the command and control server of E4: it keeps what each client should hold, and works
+//! until each client does.
+//!
+//! * [`api`]: gRPC and HTTP/JSON.
+//! * [`domain`]: clients, topics, holdings, operations.
+//! * [`service`]: the operations over a database.
+//! * [`reconcile`]: what does each client still need?
+//! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
+//! * [`transport`]: MQTT, and a broker for the first minute.
+
+pub mod api;
+pub mod domain;
+pub mod reconcile;
+pub mod service;
+pub mod store;
+pub mod transport;
