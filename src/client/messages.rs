@@ -2,6 +2,7 @@
 //! Messages out and in (PROTOCOL sections 2, 3 and 7).
 
 use super::Client;
+#[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
 use super::records::{Entry, Kind};
