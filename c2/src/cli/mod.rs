@@ -7,6 +7,7 @@ mod demo;
 mod device;
 mod failure;
 mod keygen;
+mod restore;
 mod serve;
 
 use std::path::Path;
@@ -46,6 +47,8 @@ enum Task {
     Audit(audit::AuditArguments),
     /// Seal the stored keys under another passphrase or key file
     Rekey(audit::RekeyArguments),
+    /// Bring a backup into an empty database
+    Restore(restore::Arguments),
     /// Make a random key or key pair in files
     Keygen(keygen::Arguments),
     /// Be a device: send, receive, take commands
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Task::Serve(arguments) => serve::run(&arguments),
         Task::Audit(arguments) => audit::audit(&arguments),
         Task::Rekey(arguments) => audit::rekey(&arguments),
+        Task::Restore(arguments) => restore::run(&arguments),
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {
