@@ -224,11 +224,22 @@ pub fn protect_answer(
     answer: &Answer,
 ) -> Result<ProtectedAnswer> {
     let mut out = [0; ANSWER_LEN];
-    let parts = SealedMut::split(&mut out, ANSWER_PLAIN_LEN)?;
+    seal_answer(key.command_key(), now, answer, &mut out)?;
+    Ok(out)
+}
+
+/// [`protect_answer`], in its place.
+pub(crate) fn seal_answer(
+    key: &[u8; KEY_LEN],
+    now: Timestamp,
+    answer: &Answer,
+    out: &mut ProtectedAnswer,
+) -> Result<()> {
+    let parts = SealedMut::split(out, ANSWER_PLAIN_LEN)?;
     *parts.timestamp = now.to_bytes();
     let associated = [ANSWER_DOMAIN, &*parts.timestamp];
-    *parts.siv = siv::seal(key.command_key(), &associated, &answer.encode(), parts.ciphertext)?;
-    Ok(out)
+    *parts.siv = siv::seal(key, &associated, &answer.encode(), parts.ciphertext)?;
+    Ok(())
 }
 
 /// Opens an answer: C2's side. The timestamp is for the caller to judge.

@@ -134,10 +134,8 @@ pub unsafe extern "C" fn e4_answer(client: *mut e4_client, now: u64, answer: *mu
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
         raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::one(client)], |out| {
-            Ok(raw::client_mut(client)?.answer(clock(now))?.map_or(E4_OK_NONE, |answer| {
-                *out = answer;
-                E4_OK
-            }))
+            let is_due = raw::client_mut(client)?.answer_into(clock(now), out)?;
+            Ok(if is_due { E4_OK } else { E4_OK_NONE })
         })
     })
 }

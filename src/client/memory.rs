@@ -237,17 +237,17 @@ impl Memory for SliceMemory<'_> {
         above.min_by_key(|(name, _)| *name)
     }
 
-    fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
-        let mut oldest_place: Option<&mut SeenPlace> = None;
+    fn first_time(&mut self, _oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
+        // An empty place comes first, then that of the oldest message.
+        let (mut oldest, mut oldest_place) = (u64::MAX, None);
         for place in &mut *self.seen {
-            if place.0 == Some((time, *siv)) {
-                return false;
-            }
-            // An empty place comes first, then the oldest message.
-            place.0 = place.0.filter(|(at, _)| *at >= oldest);
-            let age = |place: &SeenPlace| place.0.map(|(at, _)| at);
-            if oldest_place.as_ref().is_none_or(|oldest| age(place) < age(oldest)) {
-                oldest_place = Some(place);
+            let age = match &place.0 {
+                Some((at, known)) if *at == time && known == siv => return false,
+                Some((at, _)) => at.as_secs(),
+                None => 0,
+            };
+            if age <= oldest {
+                (oldest, oldest_place) = (age, Some(place));
             }
         }
         if let Some(place) = oldest_place {

@@ -189,7 +189,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     fn is_control_topic(&self, topic: &str) -> bool {
-        topic.len() == CONTROL_TOPIC_LEN && *topic == *self.control_topic()
+        topic.len() == CONTROL_TOPIC_LEN && topic.as_bytes() == self.control_topic().as_bytes()
     }
 
     /// Whether a timestamp is near the clock; without one, not much before the last command.

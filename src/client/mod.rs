@@ -28,7 +28,7 @@ use crate::crypto::hash::sha3_256;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp, TopicHash};
 use crate::protect::{self, ProtectedAnswer, Window};
-use crate::wire::answer::{Answer, StateDigest};
+use crate::wire::answer::{ANSWER_LEN, Answer, StateDigest};
 use crate::wire::message::SIV_LEN;
 use crate::wire::topic::ClientTopic;
 
@@ -277,10 +277,20 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::ClockUnknown`], errors of the storage.
     pub fn answer(&mut self, now: impl Into<Option<Timestamp>>) -> Result<Option<ProtectedAnswer>> {
-        let Some((stamp, status)) = self.last else { return Ok(None) };
-        let answer = self.protect_answer(now.into(), Some(stamp.siv), status)?;
+        let mut answer = [0; ANSWER_LEN];
+        Ok(self.answer_into(now.into(), &mut answer)?.then_some(answer))
+    }
+
+    /// [`Client::answer`], in its place; false if there is none.
+    pub(crate) fn answer_into(
+        &mut self,
+        now: Option<Timestamp>,
+        out: &mut ProtectedAnswer,
+    ) -> Result<bool> {
+        let Some((stamp, status)) = self.last else { return Ok(false) };
+        self.protect_answer(now, Some(stamp.siv), status, out)?;
         self.last = None;
-        Ok(Some(answer))
+        Ok(true)
     }
 
     /// A "hello", by which a client that has lost its way asks C2 to be brought up to date; it is
@@ -289,22 +299,21 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::ClockUnknown`], errors of the storage.
     pub fn hello(&self, now: impl Into<Option<Timestamp>>) -> Result<ProtectedAnswer> {
-        self.protect_answer(now.into(), None, Ok(()))
+        let mut hello = [0; ANSWER_LEN];
+        self.protect_answer(now.into(), None, Ok(()), &mut hello)?;
+        Ok(hello)
     }
 
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn protect_answer(
         &self,
         now: Option<Timestamp>,
         command: Option<[u8; SIV_LEN]>,
         status: Result<()>,
-    ) -> Result<ProtectedAnswer> {
+        out: &mut ProtectedAnswer,
+    ) -> Result<()> {
         let answer = Answer { command, status, digest: self.digest()? };
-        let now = self.time(now)?;
-        match self.identity.keys() {
-            Keys::Symmetric(key) => protect::protect_answer(key, now, &answer),
-            #[cfg(feature = "pubkey")]
-            Keys::KeyPair { shared, .. } => protect::protect_answer(shared, now, &answer),
-        }
+        protect::seal_answer(self.identity.command_key(), self.time(now)?, &answer, out)
     }
 
     /// The digest of the keys that the client holds (PROTOCOL section 11).
