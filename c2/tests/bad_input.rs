@@ -250,7 +250,7 @@ fn strangers() {
         let topic = Error::NotFound { what: What::Topic, name: "plant/x".into() };
         assert_eq!(service.clients_of_topic("plant/x", &page), Err(topic.clone()));
         assert_eq!(service.count_clients_of_topic("plant/x"), Err(topic.clone()));
-        assert_eq!(service.topic_progress("plant/x"), Err(topic.clone()));
+        assert_eq!(service.topic_state("plant/x"), Err(topic.clone()));
         assert_eq!(service.unprotect("plant/x", &[0; 200]), Err(topic));
         unchanged();
     });

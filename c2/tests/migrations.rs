@@ -10,13 +10,19 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::database::{Hands, NOON, join, new_client, new_topic};
+use common::database::{Hands, NOON, ann, join, new_client, new_topic};
 use common::fleet::{apply, unlock};
 use e4::protect::protect_signed;
 use e4::{ClientId, IdKey, Mode, SigningKey, Timestamp};
 use e4_c2::domain::{Credential, Error, Operation, Page, State};
 use e4_c2::service::Service;
 use e4_c2::store::{KeyOfClient, Sqlite, Store, Tx, Verified};
+
+/// A token of somebody who may look.
+const TOKEN: &str = "\
+INSERT INTO tokens (id, name, kind, hash, role, messages, made_at, expires_at) \
+VALUES (1, 'eye of the plant', 1, x'5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a', \
+3, 0, 1800000000000, NULL); UPDATE counters SET last = 1 WHERE name = 'tokens'";
 
 const MESSAGE: &[u8] = b"4 bar at the inlet";
 /// The private half of the pump's key; in SK mode its id key.
@@ -84,6 +90,29 @@ fn fill(service: &Service) {
     service.store().write(halfway).unwrap();
 }
 
+/// What the fixtures from schema 2 on have besides.
+fn fill_2(service: &Service) {
+    service.apply_once(&ann(), Some("fixture"), &once()).unwrap();
+}
+
+fn once() -> Vec<Operation> {
+    vec![new_client("once"), new_topic("plant/once"), join("plant/once", "nobody")]
+}
+
+/// The same batch comes back with the key that was made in it.
+fn check_2(service: &Service, path: &Path) {
+    let again = service.apply_once(&ann(), Some("fixture"), &once()).unwrap();
+    assert!(again.again);
+    assert!(again.results[0].as_ref().unwrap().secret.is_some());
+    assert!(matches!(again.results[2], Err(Error::NotFound { .. })));
+    apply(service, Operation::RemoveClient { client: "once".into(), rotate: false });
+    apply(service, Operation::RemoveTopic { topic: "plant/once".into() });
+    let tokens = |row: &rusqlite::Row| row.get::<_, String>(0);
+    let database = rusqlite::Connection::open(path).unwrap();
+    let name = database.query_row("SELECT name FROM tokens WHERE role = 3", [], tokens).unwrap();
+    assert_eq!(name, "eye of the plant");
+}
+
 /// A message that a client sent when the fixture was written.
 fn message(service: &Service) -> Vec<u8> {
     if service.mode() == Mode::Symmetric {
@@ -101,7 +130,7 @@ fn message(service: &Service) -> Vec<u8> {
     protect_signed(&key, id, &signing, now, MESSAGE, &mut out).unwrap().to_vec()
 }
 
-fn check(service: &Service, mode: Mode, message: &[u8]) {
+fn check(service: &Service, version: i64, mode: Mode, message: &[u8]) {
     assert_eq!(service.mode(), mode);
     let all = Page::first(100);
     assert_eq!(service.clients(&all).unwrap(), ["eye", "fan", "pump"]);
@@ -155,7 +184,9 @@ fn check(service: &Service, mode: Mode, message: &[u8]) {
     );
     let Ok(Verified::Intact(head)) = service.store().verify_audit() else { panic!("audit") };
     let records = service.audit_records(0, 100).unwrap();
-    assert_eq!(head.seq, if mode == Mode::PublicKey { 24 } else { 21 });
+    let records_of_1 = if mode == Mode::PublicKey { 24 } else { 21 };
+    // Two for the batch, two for its end.
+    assert_eq!(head.seq, records_of_1 + if version > 1 { 4 } else { 0 });
     assert_eq!(records.len() as i64, head.seq);
     assert_eq!(records[0].detail, r#"{"client":"pump","credential":"Key","epoch":1}"#);
 
@@ -178,7 +209,17 @@ fn opens(version: i64, name: &str, mode: Mode) {
     assert_eq!(found, version, "the fixture has the schema of its name");
     drop(before);
     let message = std::fs::read_to_string(fixture(&format!("{name}.message"))).unwrap();
-    check(&open(&path), mode, &hex::decode(message.trim()).unwrap());
+    let service = open(&path);
+    let now: i64 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT MAX(version) FROM schema_versions", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(now, 2);
+    if version > 1 {
+        check_2(&service, &path);
+    }
+    check(&service, version, mode, &hex::decode(message.trim()).unwrap());
+    drop(service);
     // A second time nothing is left to migrate.
     drop(open(&path));
     let wrong = e4_c2::store::Unlock::KeyFile(vec![8; 32].into());
@@ -194,6 +235,64 @@ fn schema_1_sk() {
 #[test]
 fn schema_1_pk() {
     opens(1, "schema-1-pk", Mode::PublicKey);
+}
+
+#[test]
+fn schema_2_sk() {
+    opens(2, "schema-2-sk", Mode::Symmetric);
+}
+
+#[test]
+fn schema_2_pk() {
+    opens(2, "schema-2-pk", Mode::PublicKey);
+}
+
+/// Every row of the old tables is as it was, and the new tables are ready.
+#[test]
+fn nothing_is_lost_from_1_to_2() {
+    for name in ["schema-1-sk", "schema-1-pk"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c2.sqlite");
+        std::fs::copy(fixture(&format!("{name}.sqlite")), &path).unwrap();
+        let rows = |new: bool| {
+            let database = rusqlite::Connection::open(&path).unwrap();
+            let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+            let tables: Vec<String> = database
+                .prepare(tables)
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let mut all = Vec::new();
+            for table in &tables {
+                let mut rows = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
+                let columns = rows.column_count();
+                let rows = rows.query_map([], |row| {
+                    let value = |at| row.get::<_, rusqlite::types::Value>(at);
+                    let values: Vec<_> = (0..columns).map(|at| value(at).unwrap()).collect();
+                    Ok(format!("{table} {values:?}"))
+                });
+                all.extend(rows.unwrap().map(Result::unwrap));
+            }
+            let added = [
+                "schema_versions [Integer(2)",
+                "counters [Text(\"tokens\")",
+                "counters [Text(\"batches\")",
+            ];
+            all.retain(|row| !added.iter().any(|start| row.starts_with(start)));
+            all.sort();
+            assert_eq!(
+                tables.contains(&"tokens".into()) && tables.contains(&"batches".into()),
+                new
+            );
+            all
+        };
+        let before = rows(false);
+        assert!(before.len() > 40, "{}", before.len());
+        drop(open(&path));
+        assert_eq!(rows(true), before);
+    }
 }
 
 /// A schema that has the same tables as an old one that was brought up.
@@ -244,17 +343,19 @@ fn other_files() {
 #[test]
 #[ignore = "writes the fixtures; only before a schema is released"]
 fn write_fixtures() {
-    for (name, mode) in [("schema-1-sk", Mode::Symmetric), ("schema-1-pk", Mode::PublicKey)] {
+    for (name, mode) in [("schema-2-sk", Mode::Symmetric), ("schema-2-pk", Mode::PublicKey)] {
         let path = fixture(&format!("{name}.sqlite"));
         let _ = std::fs::remove_file(&path);
         let database = Box::new(Sqlite::file(&path).unwrap());
         let store = Store::open(database, &unlock(), Some(mode), NOON).unwrap();
         let service = Service::new(Arc::new(store), Hands::at(NOON));
         fill(&service);
+        fill_2(&service);
         let message = message(&service);
         std::fs::write(fixture(&format!("{name}.message")), hex::encode(message) + "\n").unwrap();
         drop(service);
         let database = rusqlite::Connection::open(&path).unwrap();
+        database.execute_batch(TOKEN).unwrap();
         let small = "PRAGMA journal_mode = DELETE; PRAGMA page_size = 1024; VACUUM";
         database.execute_batch(small).unwrap();
     }

@@ -9,25 +9,35 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use common::fleet::{
-    Device, apply, engine, join, provision, quick, service, settled, until, wanted,
+    Device, apply, engine, join, provision, quick, service, settled, unlock, until, wanted,
 };
 use e4::Mode;
-use e4_c2::domain::{Operation, Page};
+use e4_c2::domain::{Caller, Clock, Operation, Page, SystemClock};
 use e4_c2::reconcile::Engine;
 use e4_c2::service::Service;
-use e4_c2::store::Sqlite;
+use e4_c2::store::{Sqlite, restore};
 use e4_c2::transport::Broker;
+
+/// How a backup is made.
+#[derive(Clone, Copy)]
+enum Way {
+    /// A copy of the file, and C2 is started on it.
+    Copy,
+    /// As C2 makes one, and restored.
+    Backup,
+}
 
 struct Site {
     broker: Broker,
     directory: tempfile::TempDir,
     mode: Mode,
+    way: Way,
 }
 
 impl Site {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, way: Way) -> Self {
         let broker = Broker::start().unwrap();
-        Self { broker, directory: tempfile::tempdir().unwrap(), mode }
+        Self { broker, directory: tempfile::tempdir().unwrap(), mode, way }
     }
 
     /// C2 on a database in a file.
@@ -42,11 +52,34 @@ impl Site {
         self.directory.path().join("live.sqlite")
     }
 
-    fn backup(&self) -> PathBuf {
-        let backup = self.directory.path().join("backup.sqlite");
-        let live = rusqlite::Connection::open(self.live()).unwrap();
-        live.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    /// While C2 works.
+    fn backup(&self, service: &Service) -> PathBuf {
+        let backup = self.directory.path().join("backup");
+        match self.way {
+            Way::Copy => {
+                let live = rusqlite::Connection::open(self.live()).unwrap();
+                live.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+            }
+            Way::Backup => {
+                let mut file = service.backup(&Caller::new("ann", "test")).unwrap();
+                std::io::copy(&mut file, &mut std::fs::File::create(&backup).unwrap()).unwrap();
+            }
+        }
         backup
+    }
+
+    /// The database that came out of it.
+    fn restore(&self, backup: &Path) -> PathBuf {
+        match self.way {
+            Way::Copy => backup.to_path_buf(),
+            Way::Backup => {
+                let file = self.directory.path().join("restored.sqlite");
+                let database = Sqlite::file(&file).unwrap();
+                let who = Caller::new("ann", "test");
+                restore(backup, &database, &unlock(), &who, SystemClock.now()).unwrap();
+                file
+            }
+        }
     }
 
     fn connect(&self, client: e4::Client<e4::MemoryStorage>) -> Device {
@@ -75,8 +108,8 @@ fn new_key(service: &Service, client: &str) {
     apply(service, Operation::NewClientKey { client: client.into() });
 }
 
-fn story(mode: Mode) {
-    let site = Site::new(mode);
+fn story(mode: Mode, way: Way) {
+    let site = Site::new(mode, way);
     let (service, engine) = site.c2(&site.live());
     ["plant/a", "plant/b"].iter().for_each(|topic| new_topic(&service, topic));
     let (topics, changed) = (site.device(&service, "topics"), site.device(&service, "changed"));
@@ -93,7 +126,7 @@ fn story(mode: Mode) {
     until("two are at rest", || {
         at_rest(&service, "topics", &topics) && at_rest(&service, "changed", &changed)
     });
-    let backup = site.backup();
+    let backup = site.backup(&service);
 
     // What the backup does not know.
     let wished = site.connect(wished);
@@ -118,7 +151,7 @@ fn story(mode: Mode) {
     drop(engine);
     drop(service);
 
-    let (service, restored) = site.c2(&backup);
+    let (service, restored) = site.c2(&site.restore(&backup));
     until("C2 listens", || restored.figures().listening.load(Ordering::Relaxed));
     [&topics, &changed, &wished].iter().for_each(|device| device.hello());
     until("topics and memberships came back", || at_rest(&service, "topics", &topics));
@@ -145,18 +178,23 @@ fn story(mode: Mode) {
 
 #[test]
 fn clients_come_back_after_a_restore_sk() {
-    story(Mode::Symmetric);
+    story(Mode::Symmetric, Way::Backup);
+}
+
+#[test]
+fn clients_come_back_after_a_copy_of_the_file() {
+    story(Mode::Symmetric, Way::Copy);
 }
 
 #[test]
 fn clients_come_back_after_a_restore_pk() {
-    story(Mode::PublicKey);
+    story(Mode::PublicKey, Way::Backup);
 }
 
 /// A key of C2's own that was made after the backup is nowhere: C2 names everybody who knows it.
 #[test]
 fn a_key_of_c2_that_was_made_after_the_backup() {
-    let site = Site::new(Mode::PublicKey);
+    let site = Site::new(Mode::PublicKey, Way::Backup);
     let (service, engine) = site.c2(&site.live());
     new_topic(&service, "plant/a");
     let (pump, valve) = (site.device(&service, "pump"), site.device(&service, "valve"));
@@ -165,7 +203,7 @@ fn a_key_of_c2_that_was_made_after_the_backup() {
     until("two are at rest", || {
         at_rest(&service, "pump", &pump) && at_rest(&service, "valve", &valve)
     });
-    let backup = site.backup();
+    let backup = site.backup(&service);
     apply(&service, Operation::NewC2Key);
     until("they know the new key", || {
         at_rest(&service, "pump", &pump) && at_rest(&service, "valve", &valve)
@@ -173,7 +211,7 @@ fn a_key_of_c2_that_was_made_after_the_backup() {
     drop(engine);
     drop(service);
 
-    let (service, restored) = site.c2(&backup);
+    let (service, restored) = site.c2(&site.restore(&backup));
     until("C2 listens", || restored.figures().listening.load(Ordering::Relaxed));
     [&pump, &valve].iter().for_each(|device| device.hello());
     until("C2 says who is lost", || troubled(&service) == ["pump", "valve"]);

@@ -114,7 +114,7 @@ fn a_device_gets_its_keys_and_keeps_them_over_a_restart() {
     assert!(!settled("pump"));
     let serve = Serve::start(&data, &broker);
     until("both confirmed again", || settled("pump") && settled("gauge"));
-    assert_eq!(service.topic_progress("plant/pressure").unwrap().confirmed, 2);
+    assert_eq!(service.topic_state("plant/pressure").unwrap().clients.confirmed, 2);
 
     pump.stdin.take().unwrap().write_all(b"send plant/pressure 4.2 bar\n").unwrap();
     let mut gauge = gauge;

@@ -5,10 +5,14 @@
 
 mod common;
 
+#[path = "store/batches.rs"]
+mod batches;
 #[path = "store/content.rs"]
 mod content;
 #[path = "store/guard.rs"]
 mod guard;
+#[path = "store/states.rs"]
+mod states;
 #[path = "store/together.rs"]
 mod together;
 
@@ -35,6 +39,27 @@ macro_rules! suite {
 macro_rules! for_all {
     ($($backend:ident),*) => {
         $(suite!($backend:
+            batches: [
+                the_same_batch_again_changes_nothing,
+                a_key_belongs_to_its_content_and_caller,
+                every_refusal_comes_again,
+                refusals_of_public_keys,
+                a_key_is_known_for_a_day,
+                results_of_a_batch_are_sealed,
+                what_fails_is_not_kept,
+                ten_thousand_clients_in_one_batch,
+            ],
+            states: [
+                a_rotation_comes_along,
+                a_membership_comes_along,
+                own_keys_come_along,
+                a_removed_topic_is_forgotten,
+                a_reset_comes_along,
+                who_is_not_told_does_not_count,
+                numbers_over_everything,
+                pages_of_records_are_capped,
+                numbers_over_a_large_fleet,
+            ],
             content: [
                 clients_come_are_replaced_and_go,
                 topics_come_are_rotated_and_go,
@@ -72,6 +97,7 @@ macro_rules! for_shared {
         mod shared {
             $(mod $backend {
                 for_shared!(@ $backend: many_create_it_at_once, many_work_at_once,
+                    who_calls_twice_at_once_gets_one_result,
                     who_waits_for_a_client_reads_it_anew, crossing_locks_end);
             })*
         }

@@ -47,7 +47,7 @@ fn no_command_of_a_thousand_is_lost_with_qos_2() {
     let mut arrived: BTreeMap<String, BTreeSet<Vec<u8>>> = BTreeMap::new();
     for round in 1..=3 {
         until("the broker completed all of them", || {
-            service.topic_progress("plant").unwrap().handed == CLIENTS
+            service.topic_state("plant").unwrap().clients.handed == CLIENTS
         });
         let all = |arrived: &BTreeMap<String, BTreeSet<Vec<u8>>>| {
             arrived.len() == 1000 && arrived.values().all(|payloads| payloads.len() == round)

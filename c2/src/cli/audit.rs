@@ -180,14 +180,6 @@ pub fn rekey(arguments: &RekeyArguments) -> Result<(), Failure> {
 }
 
 fn open(database: &DatabaseSettings) -> Result<Store, Failure> {
-    const KNOWN: [&str; 6] = [
-        "data",
-        "database",
-        "database_password_file",
-        "database_ca",
-        "key_file",
-        "passphrase_file",
-    ];
-    let settings = config::load(database, database.config.as_deref(), &KNOWN)?;
+    let settings = config::load(database, database.config.as_deref(), &config::DATABASE)?;
     settings.open(false, None)
 }

@@ -44,6 +44,10 @@ pub struct DatabaseSettings {
     pub config: Option<PathBuf>,
 }
 
+/// The settings of a database, as a file has them.
+pub const DATABASE: [&str; 6] =
+    ["data", "database", "database_password_file", "database_ca", "key_file", "passphrase_file"];
+
 /// Symmetric keys or public keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,8 +141,7 @@ impl DatabaseSettings {
     /// given or for symmetric keys; one that is there keeps its own.
     pub fn open(&self, create: bool, mode: Option<Mode>) -> Result<Store, Failure> {
         let place = self.place();
-        let remote = ["postgresql://", "postgres://"].iter().any(|start| place.starts_with(start))
-            || place.contains("dbname=");
+        let remote = is_remote(&place);
         let fresh = !remote && !Path::new(&place).exists();
         if fresh && !create {
             return Err(Failure::new(format!("{place} does not exist"))
@@ -160,6 +163,14 @@ impl DatabaseSettings {
                 _ => failure,
             }
         })
+    }
+
+    /// The database itself, whatever is in it, and its file if it is made for this.
+    pub fn bare(&self) -> Result<(Box<dyn Database>, Option<PathBuf>), Failure> {
+        let place = self.place();
+        let remote = is_remote(&place);
+        let made = (!remote && !Path::new(&place).exists()).then(|| PathBuf::from(&place));
+        Ok((self.database(&place, remote)?, made))
     }
 
     fn database(&self, place: &str, remote: bool) -> Result<Box<dyn Database>, Failure> {
@@ -190,6 +201,12 @@ impl DatabaseSettings {
                 .hint("the stored keys are sealed under this file: bring it back, or give its place with --key-file")),
         }
     }
+}
+
+/// Whether it is the address of a server, not a file.
+pub fn is_remote(place: &str) -> bool {
+    ["postgresql://", "postgres://"].iter().any(|start| place.starts_with(start))
+        || place.contains("dbname=")
 }
 
 /// A key file of 32 random bytes, mode 0600.

@@ -8,6 +8,7 @@ mod device;
 mod failure;
 mod keygen;
 mod remote;
+mod restore;
 mod serve;
 
 use std::path::Path;
@@ -36,7 +37,8 @@ The fleet
 The server
   health, c2-key        Whether all is well; C2's own key
   token, audit          Who may call; who did what
-  backup, rekey         Copy the database; seal its keys anew
+  backup, restore       Copy the database as the server works; bring it back
+  rekey                 Seal the keys under another passphrase or key file
 Here
   keygen, device        Make keys in files; be a device
   completion            Print the completion script of a shell";
@@ -93,6 +95,8 @@ enum Task {
     Backup(remote::backup::Arguments),
     /// Seal the stored keys under another passphrase or key file
     Rekey(audit::RekeyArguments),
+    /// Bring a backup into an empty database
+    Restore(restore::Arguments),
     /// Make a random key or key pair in files
     Keygen(keygen::Arguments),
     /// Be a device: send, receive, take commands
@@ -129,6 +133,7 @@ pub fn main() -> ExitCode {
         Task::Audit(arguments) => audit::audit(&arguments),
         Task::Backup(arguments) => remote::backup::run(&arguments),
         Task::Rekey(arguments) => audit::rekey(&arguments),
+        Task::Restore(arguments) => restore::run(&arguments),
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {

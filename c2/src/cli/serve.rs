@@ -302,7 +302,7 @@ impl Arguments {
 }
 
 /// One server for a directory.
-fn lock(directory: &Path) -> Result<std::fs::File, Failure> {
+pub fn lock(directory: &Path) -> Result<std::fs::File, Failure> {
     let path = directory.join("lock");
     let fail = |error: String| Failure::new(format!("{}: {error}", path.display()));
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);

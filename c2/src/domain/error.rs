@@ -49,6 +49,8 @@ pub enum What {
     Link,
     /// A public key that a client was sent.
     PublicKey,
+    /// An operation that was done.
+    Operation,
 }
 
 impl Error {
@@ -88,6 +90,7 @@ impl fmt::Display for Error {
                     What::Member => "client of the topic",
                     What::Link => "link",
                     What::PublicKey => "public key",
+                    What::Operation => "operation",
                 };
                 write!(f, "{what} {name:?} does not exist")
             }

@@ -9,8 +9,8 @@ mod record;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
-pub use operation::{Caller, Credential, Operation, Outcome, Secret};
+pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
 pub use record::{
-    AuditRecord, ClientRow, ClientState, Counts, Delivery, Holding, Kind, Page, RESET_PEERS,
-    RESET_TOPICS, State, TopicRow, UNKNOWN,
+    AuditRecord, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState, Page,
+    RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
 };

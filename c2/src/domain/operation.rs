@@ -6,6 +6,8 @@ use std::fmt;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::Result;
+
 /// A changing act. Printing it shows names alone.
 #[derive(Debug)]
 pub enum Operation {
@@ -143,6 +145,27 @@ impl Operation {
         }
     }
 
+    /// The key that it brings along.
+    pub fn credential(&self) -> Option<&Credential> {
+        match self {
+            Operation::NewClient { credential, .. } => Some(credential),
+            Operation::RemoveClient { .. }
+            | Operation::ResetClient { .. }
+            | Operation::NewClientKey { .. }
+            | Operation::NewTopic { .. }
+            | Operation::RemoveTopic { .. }
+            | Operation::NewTopicClient { .. }
+            | Operation::RemoveTopicClient { .. }
+            | Operation::LinkClient { .. }
+            | Operation::UnlinkClient { .. }
+            | Operation::SendClientPubKey { .. }
+            | Operation::RemoveClientPubKey { .. }
+            | Operation::ResetClientPubKeys { .. }
+            | Operation::NewC2Key
+            | Operation::Resync { .. } => None,
+        }
+    }
+
     /// Whether it exists in public-key mode only.
     pub fn needs_public_keys(&self) -> bool {
         matches!(
@@ -207,6 +230,8 @@ impl Caller {
 /// What became of an operation.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// Number of its audit record.
+    pub operation: i64,
     /// Whether the client or topic is new.
     pub created: bool,
     /// The epoch of the key that was made, if one was.
@@ -214,6 +239,15 @@ pub struct Outcome {
     /// A key that C2 made, to be handed out once: an id key (32 bytes) or an Ed25519 private key
     /// (64).
     pub secret: Option<Secret>,
+}
+
+/// What became of many operations.
+#[derive(Debug)]
+pub struct Batch {
+    /// One for each, in their order.
+    pub results: Vec<Result<Outcome>>,
+    /// Whether these are the results of an earlier call under the same idempotency key.
+    pub again: bool,
 }
 
 /// Secret bytes that wipe themselves. Printing them shows nothing.

@@ -211,6 +211,62 @@ pub struct Counts {
     pub confirmed: i64,
 }
 
+impl Counts {
+    /// One of a state.
+    pub fn one(state: State) -> Self {
+        let mut counts = Self::default();
+        *match state {
+            State::Queued => &mut counts.queued,
+            State::Handed => &mut counts.handed,
+            State::Failed => &mut counts.failed,
+            State::Confirmed => &mut counts.confirmed,
+        } = 1;
+        counts
+    }
+}
+
+/// A topic and how far its key has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopicState {
+    /// Name.
+    pub topic: String,
+    /// Number of its key.
+    pub epoch: i64,
+    /// Its clients, by how far that key has come.
+    pub clients: Counts,
+}
+
+/// An operation and how far it has come.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationState {
+    /// Its audit record.
+    pub record: AuditRecord,
+    /// The clients that are told of it; none for what no client is told. Where something newer has
+    /// taken its place, that counts.
+    pub clients: Counts,
+}
+
+/// Numbers over everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Statistics {
+    /// Clients.
+    pub clients: i64,
+    /// Topics.
+    pub topics: i64,
+    /// Clients of topics.
+    pub memberships: i64,
+    /// Those by how far they have come.
+    pub deliveries: Counts,
+    /// Clients that have something to be sent.
+    pub due_clients: i64,
+    /// Clients that cannot be brought to what they should hold.
+    pub troubled_clients: i64,
+    /// Clients that ever answered.
+    pub answering_clients: i64,
+    /// Number of the newest audit record.
+    pub audit_records: i64,
+}
+
 /// Which part of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

@@ -258,8 +258,10 @@ impl<P: Publisher> Work<P> {
 
     /// Forgets what nobody needs any more.
     fn clean(&self) -> Result<()> {
+        let now = self.clock.now();
         self.store.write(|tx| {
             tx.purge()?;
+            tx.purge_batches(now)?;
             if tx.mode() == Mode::PublicKey && tx.c2_keys()?.len() > 1 {
                 tx.forget_c2_keys()?;
             }

@@ -20,11 +20,12 @@ pub fn new_client(tx: &mut Tx, now: Millis, name: &str, first: &FirstKey) -> Res
     let FirstKey { key, secret } = first;
     let secret = secret.clone().map(Secret);
     let id = client_id(name)?;
-    let Some(mut client) = tx.find_client(name)? else {
-        let client = tx.insert_client(name, id, now)?;
+    // Most are new: first the insertion, then a look at what is in its way.
+    if let Some(client) = tx.insert_client(name, id, now)? {
         tx.insert_client_key(client.row, 1, key, now)?;
-        return Ok(Outcome { created: true, epoch: Some(1), secret });
-    };
+        return Ok(Outcome { created: true, epoch: Some(1), secret, ..Outcome::default() });
+    }
+    let mut client = tx.client(name)?;
     // The device was provisioned anew by hand: it holds this key, C2's present one, and no more.
     client.key_epoch += 1;
     client.key_confirmed = client.key_epoch;
@@ -44,7 +45,7 @@ pub fn new_client(tx: &mut Tx, now: Millis, name: &str, first: &FirstKey) -> Res
     if let Mode::PublicKey = tx.mode() {
         tx.wish_linked(client.row, client.key_epoch, now)?;
     }
-    Ok(Outcome { created: false, epoch: Some(client.key_epoch), secret })
+    Ok(Outcome { epoch: Some(client.key_epoch), secret, ..Outcome::default() })
 }
 
 pub fn first_key(mode: Mode, credential: &Credential) -> Result<FirstKey> {

@@ -23,7 +23,7 @@ pub fn new_client_key(tx: &mut Tx, now: Millis, name: &str) -> Result<Outcome> {
     if let Mode::PublicKey = tx.mode() {
         tx.wish_linked(client.row, client.key_epoch, now)?;
     }
-    Ok(Outcome { created: false, epoch: Some(client.key_epoch), secret: None })
+    Ok(Outcome { epoch: Some(client.key_epoch), ..Outcome::default() })
 }
 
 pub fn link(tx: &mut Tx, source: &str, target: &str) -> Result<Outcome> {
@@ -47,7 +47,7 @@ pub fn send(tx: &mut Tx, now: Millis, source: &str, target: &str) -> Result<Outc
     if created {
         tx.make_due(target.row, now)?;
     }
-    Ok(Outcome { created, epoch: Some(source.key_epoch), secret: None })
+    Ok(Outcome { created, epoch: Some(source.key_epoch), ..Outcome::default() })
 }
 
 pub fn remove(tx: &mut Tx, now: Millis, source: &str, target: &str) -> Result<Outcome> {
@@ -73,5 +73,5 @@ pub fn reset(tx: &mut Tx, now: Millis, target: &str) -> Result<Outcome> {
 pub fn new_c2_key(tx: &mut Tx, now: Millis) -> Result<Outcome> {
     let epoch = tx.new_c2_key(now)?;
     tx.fan_out(Fanout::Everyone)?;
-    Ok(Outcome { created: false, epoch: Some(epoch), secret: None })
+    Ok(Outcome { epoch: Some(epoch), ..Outcome::default() })
 }

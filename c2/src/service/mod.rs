@@ -3,9 +3,11 @@
 //! transaction; nothing is sent here. The reconciler sees to it that clients come to hold what
 //! they should.
 
+mod batches;
 mod clients;
 mod keys;
 mod messages;
+mod states;
 mod topics;
 
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use std::sync::Arc;
 use e4::{C2PublicKey, ClientId, Mode};
 
 use crate::domain::{
-    AuditRecord, Caller, ClientState, Clock, Counts, Delivery, Error, Holding, Kind, Millis,
-    Operation, Outcome, Page, Result, State,
+    Caller, ClientState, Clock, Delivery, Error, Holding, Kind, Millis, Operation, Outcome, Page,
+    Result, State,
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
@@ -58,40 +60,6 @@ impl Service {
         let now = self.clock.now();
         let first = prepare(self.mode(), operation)?;
         self.store.write(|tx| apply(tx, now, who, operation, first.as_ref()))
-    }
-
-    /// Does many things in one transaction, each with a result of its own: one that is refused
-    /// leaves the others as they are.
-    ///
-    /// # Errors
-    /// [`Error::Store`], [`Error::Message`]; then nothing of it was stored.
-    pub fn apply_all(
-        &self,
-        who: &Caller,
-        operations: &[Operation],
-    ) -> Result<Vec<Result<Outcome>>> {
-        let now = self.clock.now();
-        let prepare = |operation| (operation, prepare(self.mode(), operation));
-        let prepared: Vec<_> = operations.iter().map(prepare).collect();
-        self.store.write(|tx| {
-            let mut results = Vec::with_capacity(operations.len());
-            for (operation, first) in &prepared {
-                let first = match first {
-                    Ok(first) => first.as_ref(),
-                    Err(error) => {
-                        results.push(Err(error.clone()));
-                        continue;
-                    }
-                };
-                // Every check comes before the first change, so a refusal has changed nothing;
-                // what goes wrong later (no randomness) undoes all.
-                match apply(tx, now, who, operation, first) {
-                    Err(error @ (Error::Store(_) | Error::Message(_))) => return Err(error),
-                    result => results.push(result),
-                }
-            }
-            Ok(results)
-        })
     }
 
     /// Names of clients.
@@ -202,17 +170,6 @@ impl Service {
         })
     }
 
-    /// How far the clients of a topic have come.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Store`].
-    pub fn topic_progress(&self, topic: &str) -> Result<Counts> {
-        self.store.read(|tx| {
-            let topic = tx.topic(topic)?;
-            tx.topic_progress(topic.row, topic.epoch)
-        })
-    }
-
     /// A client, and how far everything that it should hold has come.
     ///
     /// # Errors
@@ -255,14 +212,6 @@ impl Service {
         let keys = self.store.read(|tx| tx.c2_keys())?;
         let newest = keys.last().ok_or_else(|| Error::Store("C2 has no key".into()))?;
         Ok(newest.public)
-    }
-
-    /// Audit records after a number, at most `limit`.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub fn audit_records(&self, after: i64, limit: i64) -> Result<Vec<AuditRecord>> {
-        self.store.read(|tx| tx.audit_records(after, limit))
     }
 }
 
@@ -316,7 +265,7 @@ fn apply(
 ) -> Result<Outcome> {
     // Changes happen one after the other, in the order of their records.
     tx.lock_audit()?;
-    let outcome = match operation {
+    let mut outcome = match operation {
         Operation::NewClient { client, .. } => {
             let first = first.ok_or_else(|| Error::invalid("key", "is missing"))?;
             clients::new_client(tx, now, client, first)
@@ -347,6 +296,7 @@ fn apply(
         detail.insert("epoch".into(), epoch.into());
     }
     tx.audit(now, who, operation.name(), &detail)?;
+    outcome.operation = tx.audited();
     Ok(outcome)
 }
 

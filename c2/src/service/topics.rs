@@ -18,7 +18,7 @@ pub fn new_topic(tx: &mut Tx, now: Millis, name: &str) -> Result<Outcome> {
     if !created {
         tx.fan_out(Fanout::Topic(topic.row))?;
     }
-    Ok(Outcome { created, epoch: Some(epoch), secret: None })
+    Ok(Outcome { created, epoch: Some(epoch), ..Outcome::default() })
 }
 
 pub fn remove_topic(tx: &mut Tx, name: &str) -> Result<Outcome> {
@@ -35,7 +35,7 @@ pub fn new_topic_client(tx: &mut Tx, now: Millis, topic: &str, client: &str) -> 
     if created {
         tx.make_due(client.row, now)?;
     }
-    Ok(Outcome { created, epoch: Some(topic.epoch), secret: None })
+    Ok(Outcome { created, epoch: Some(topic.epoch), ..Outcome::default() })
 }
 
 pub fn remove_topic_client(

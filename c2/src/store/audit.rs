@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::database::{Connection, params};
 use super::{Store, Tx};
-use crate::domain::{AuditRecord, Caller, Error, Millis, Result};
+use crate::domain::{AuditRecord, Caller, Error, Millis, Result, What};
 
 const HEAD: &str = "audit head";
 const PAGE: i64 = 1000;
@@ -88,6 +88,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn lock_audit(&mut self) -> Result<AuditHead> {
+        // It is taken already.
+        if let Some(head) = &self.audited {
+            return Ok(head.clone());
+        }
         let row = self
             .query_one("SELECT value FROM meta WHERE name = ?1 FOR UPDATE", params![HEAD])?
             .ok_or_else(|| Error::Store("no end of the audit records".into()))?;
@@ -129,10 +133,19 @@ impl Tx<'_> {
                 &mac
             ],
         )?;
-        let head = AuditHead { seq: record.seq, mac };
-        self.set_meta(HEAD, &head.encode(&self.store.audit_key))?;
-        self.audited = Some(head);
+        self.audited = Some(AuditHead { seq: record.seq, mac });
         Ok(())
+    }
+
+    /// Number of the newest record of this transaction, 0 if there is none.
+    pub fn audited(&self) -> i64 {
+        self.audited.as_ref().map_or(0, |head| head.seq)
+    }
+
+    /// Moves the end of the chain to the newest record of this transaction: once, however many.
+    pub(super) fn end_audit(&mut self) -> Result<()> {
+        let Some(head) = self.audited.clone() else { return Ok(()) };
+        self.set_meta(HEAD, &head.encode(&self.store.audit_key))
     }
 
     /// Records after a number, at most `limit`, with their macs.
@@ -155,6 +168,27 @@ impl Tx<'_> {
                 Ok((record, row.array(6)?))
             })
             .collect()
+    }
+
+    /// The record of a number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Store`].
+    pub fn audit_record(&mut self, number: i64) -> Result<AuditRecord> {
+        let page = match number {
+            1.. => self.audit_page(number - 1, 1)?,
+            _ => Vec::new(),
+        };
+        let record = page.into_iter().map(|(record, _)| record).find(|found| found.seq == number);
+        record.ok_or(Error::NotFound { what: What::Operation, name: number.to_string() })
+    }
+
+    /// Number of the newest record, 0 if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn newest_record(&mut self) -> Result<i64> {
+        self.count("SELECT COALESCE(MAX(seq), 0) FROM audit", &[])
     }
 
     /// Records after a number, at most `limit`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Clients, and when the reconciler looks at them.
 
-use e4::ClientId;
+use e4::{ClientId, Mode};
 
 use super::Tx;
 use super::database::{Row, params};
@@ -91,20 +91,50 @@ impl Tx<'_> {
         row.as_ref().map(client_row).transpose()
     }
 
-    /// Adds a client that holds its first key and C2's present one.
+    /// Adds a client that holds its first key and C2's present one; none if it exists.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn insert_client(&mut self, name: &str, id: ClientId, now: Millis) -> Result<ClientRow> {
+    pub fn insert_client(
+        &mut self,
+        name: &str,
+        id: ClientId,
+        now: Millis,
+    ) -> Result<Option<ClientRow>> {
         let row = self.next("clients")?;
-        let c2 = self.c2_epoch()?;
-        self.execute(
+        let c2 = match self.mode() {
+            Mode::Symmetric => 0,
+            Mode::PublicKey => self.c2_epoch()?,
+        };
+        let added = self.execute(
             "INSERT INTO clients (id, e4_id, name, removed, made_at, key_epoch, key_confirmed, \
              key_handed, key_tries, c2_confirmed, c2_handed, c2_tries, answers, answered, stamp, \
-             reset, drift) VALUES (?1, ?2, ?3, 0, ?4, 1, 1, 1, 0, ?5, ?5, 0, 0, 0, 0, 0, 0)",
+             reset, drift) VALUES (?1, ?2, ?3, 0, ?4, 1, 1, 1, 0, ?5, ?5, 0, 0, 0, 0, 0, 0) \
+             ON CONFLICT DO NOTHING",
             params![row, id.as_bytes(), name, now, c2],
         )?;
-        self.client(name)
+        let client = ClientRow {
+            row,
+            id,
+            name: name.into(),
+            key_epoch: 1,
+            key_confirmed: 1,
+            key_handed: 1,
+            key_tries: 0,
+            c2_confirmed: c2,
+            c2_handed: c2,
+            c2_tries: 0,
+            answers: false,
+            answered: 0,
+            answer_sivs: Vec::new(),
+            seen_at: None,
+            stamp: 0,
+            reset: 0,
+            drift: 0,
+            due_at: None,
+            trouble: None,
+        };
+        Ok((added > 0).then_some(client))
     }
 
     /// Stores how a client stands and when it is due.

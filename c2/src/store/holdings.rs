@@ -239,6 +239,27 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Has every client be told everything again, with no command older than now; those that
+    /// never answer are told to forget everything first. Not for a fleet at work: it is one change
+    /// of every row.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn tell_everybody_again(&mut self, now: Millis) -> Result<()> {
+        let everything = self.everything();
+        self.execute(
+            "UPDATE holdings SET sent = -1, confirmed = -1, handed = 0, siv = NULL, tries = 0",
+            &[],
+        )?;
+        self.execute(
+            "UPDATE clients SET key_tries = 0, c2_tries = 0, drift = 0, trouble = NULL, \
+             due_at = ?1, stamp = CASE WHEN stamp < ?2 THEN ?2 ELSE stamp END, \
+             reset = CASE WHEN answers = 0 THEN ?3 ELSE reset END WHERE removed = 0",
+            params![now, now.div_euclid(1000), everything],
+        )?;
+        Ok(())
+    }
+
     /// Starts counting the attempts for a client anew.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use super::Tx;
 use super::database::{Param, Row, params};
-use crate::domain::{Counts, Page, Result};
+use crate::domain::{Page, Result};
 
 /// Restricts a list of names to a page: after ?1, at most ?2, from ?3 on; ?4 is the list's own.
 macro_rules! paged {
@@ -122,24 +122,6 @@ impl Tx<'_> {
             "SELECT COUNT(*) FROM holdings WHERE kind = 1 AND subject = ?1 AND wish <> 0",
             params![topic],
         )
-    }
-
-    /// How far the clients of a topic have come.
-    ///
-    /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
-    pub fn topic_progress(&mut self, topic: i64, epoch: i64) -> Result<Counts> {
-        let row = self.query_one(
-            "SELECT COUNT(*), \
-             COUNT(CASE WHEN confirmed = ?2 AND sent = ?2 THEN 1 END), \
-             COUNT(CASE WHEN confirmed <> ?2 AND sent = ?2 AND failed <> 0 THEN 1 END), \
-             COUNT(CASE WHEN confirmed <> ?2 AND sent = ?2 AND failed = 0 AND handed = 1 THEN 1 \
-             END) FROM holdings WHERE kind = 1 AND subject = ?1 AND wish <> 0",
-            params![topic, epoch],
-        )?;
-        let Some(row) = row else { return Ok(Counts::default()) };
-        let (all, confirmed, failed, handed) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
-        Ok(Counts { queued: all - confirmed - failed - handed, handed, failed, confirmed })
     }
 
     /// Sources that are linked to a target.

@@ -3,7 +3,10 @@
 //! audit records. SQLite in one file, SQLite in memory for tests, or PostgreSQL.
 
 mod audit;
+mod backup;
+mod batches;
 mod clients;
+mod counts;
 mod database;
 mod holdings;
 mod keys;
@@ -27,6 +30,8 @@ pub use sqlite::Sqlite;
 pub use vault::{Unlock, Vault};
 
 pub use audit::{AuditHead, Verified};
+pub use backup::{Restored, restore};
+pub use batches::KnownBatch;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
 
@@ -150,7 +155,7 @@ impl Store {
         unsure: &mut Option<(AuditHead, T)>,
     ) -> std::result::Result<T, Failure> {
         connection.begin(write)?;
-        let mut tx = Tx { connection, store: self, write, fault: None, audited: None };
+        let mut tx = Tx::new(connection, self, write);
         if let Some((head, done)) = unsure.take() {
             match tx.has_record(&head) {
                 Ok(true) => {
@@ -170,6 +175,9 @@ impl Store {
             Ok(_) => return Err(tx.give_up(Error::Store("a statement failed".into()))),
             Err(error) => return Err(tx.give_up(error)),
         };
+        if let Err(error) = tx.finish() {
+            return Err(tx.give_up(error));
+        }
         let audited = tx.audited.take();
         if let Err(fault) = connection.commit() {
             connection.rollback();
@@ -340,6 +348,20 @@ pub struct Tx<'a> {
     fault: Option<Fault>,
     /// The newest audit record of this transaction.
     audited: Option<AuditHead>,
+    /// The newest numbers of this transaction.
+    counted: Vec<(&'static str, i64)>,
+}
+
+impl<'a> Tx<'a> {
+    fn new(connection: &'a mut dyn Connection, store: &'a Store, write: bool) -> Self {
+        Self { connection, store, write, fault: None, audited: None, counted: Vec::new() }
+    }
+
+    /// Stores what is stored once a transaction.
+    fn finish(&mut self) -> Result<()> {
+        self.end_audit()?;
+        self.end_count()
+    }
 }
 
 impl Tx<'_> {
@@ -393,12 +415,26 @@ impl Tx<'_> {
     }
 
     /// The next number of a kind, never given again.
-    fn next(&mut self, counter: &str) -> Result<i64> {
-        let row = self.query_one(
-            "UPDATE counters SET last = last + 1 WHERE name = ?1 RETURNING last",
-            params![counter],
-        )?;
-        row.map_or_else(|| Err(Error::Store(format!("no counter {counter}"))), |row| row.int(0))
+    fn next(&mut self, counter: &'static str) -> Result<i64> {
+        if let Some((_, last)) = self.counted.iter_mut().find(|(name, _)| *name == counter) {
+            *last += 1;
+            return Ok(*last);
+        }
+        let row = self
+            .query_one("SELECT last FROM counters WHERE name = ?1 FOR UPDATE", params![counter])?;
+        let row = row.ok_or_else(|| Error::Store(format!("no counter {counter}")))?;
+        let last = row.int(0)? + 1;
+        self.counted.push((counter, last));
+        Ok(last)
+    }
+
+    /// Stores the newest numbers: once, however many were given. PostgreSQL would keep every
+    /// version of a row that one transaction changes ten thousand times.
+    fn end_count(&mut self) -> Result<()> {
+        for (counter, last) in std::mem::take(&mut self.counted) {
+            self.execute("UPDATE counters SET last = ?2 WHERE name = ?1", params![counter, last])?;
+        }
+        Ok(())
     }
 
     fn set_meta(&mut self, name: &str, value: &[u8]) -> Result<()> {

@@ -194,6 +194,12 @@ impl Vault {
         })
     }
 
+    /// A key for fingerprints of what a batch was asked to do: nobody without it can guess what a
+    /// fingerprint was made from.
+    pub fn batch_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(sha3_256(&[DOMAIN, b"batch", &*self.key]))
+    }
+
     /// A key for the chain of audit records.
     pub fn audit_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(sha3_256(&[DOMAIN, b"audit", &*self.key]))

@@ -127,8 +127,8 @@ fn storms(arguments: &Arguments) -> usize {
                     None => format!("{name}, sqlite"),
                     Some(_) => format!("{name}, postgres"),
                 };
-                let url = database.map(postgres::Server::database);
-                storms.push(scope.spawn(move || storm(arguments, seed, mode, &title, url)));
+                let urls = database.map(|server| [server.database(), server.database()]);
+                storms.push(scope.spawn(move || storm(arguments, seed, mode, &title, urls)));
             }
         }
         storms.into_iter().map(|storm| storm.join().unwrap_or(1)).sum()
@@ -147,8 +147,9 @@ fn storm(
     seed: u64,
     mode: Mode,
     title: &str,
-    database: Option<String>,
+    databases: Option<[String; 2]>,
 ) -> usize {
+    let (database, spare) = databases.map(|[one, other]| (one, other)).unzip();
     let size = plan::Size {
         mode,
         clients: arguments.clients.max(2),
@@ -165,7 +166,7 @@ fn storm(
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory } else { scratch.path() };
     let flash = tempfile::tempdir_in(place).unwrap();
-    let site = storm::Site { database, directory: &directory, flash: flash.path() };
+    let site = storm::Site { database, spare, directory: &directory, flash: flash.path() };
     let replay = format!(
         "cargo xtask chaos --clients {} --minutes {} --seed {seed} --mode {} --database {}",
         size.clients,

@@ -24,14 +24,20 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn open(&self, mode: Option<e4::Mode>, clock: Arc<dyn Clock>) -> Service {
-        let database: Box<dyn Database> = if self.database.starts_with("postgresql://") {
+    pub fn database(&self) -> Box<dyn Database> {
+        if self.database.starts_with("postgresql://") {
             Box::new(Postgres::new(&self.database, None, None).unwrap())
         } else {
             Box::new(Sqlite::file(Path::new(&self.database)).unwrap())
-        };
-        let unlock = Unlock::KeyFile(std::fs::read(&self.key).unwrap().into());
-        let store = Store::open(database, &unlock, mode, clock.now()).unwrap();
+        }
+    }
+
+    pub fn unlock(&self) -> Unlock {
+        Unlock::KeyFile(std::fs::read(&self.key).unwrap().into())
+    }
+
+    pub fn open(&self, mode: Option<e4::Mode>, clock: Arc<dyn Clock>) -> Service {
+        let store = Store::open(self.database(), &self.unlock(), mode, clock.now()).unwrap();
         Service::new(Arc::new(store), clock)
     }
 }

@@ -47,6 +47,12 @@ impl Server {
         }
     }
 
+    /// From the next start on it works on another database.
+    pub fn move_to(&mut self, database: &str) {
+        let at = self.arguments.iter().position(|argument| argument == "--database").unwrap();
+        self.arguments[at + 1] = database.to_string();
+    }
+
     pub fn start(&mut self) {
         if self.child.is_some() {
             return;

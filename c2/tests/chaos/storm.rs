@@ -22,6 +22,9 @@ use crate::plan::{self, Plan, Size, Step};
 use crate::proxy::Network;
 use crate::server::Server;
 
+#[path = "loss.rs"]
+mod loss;
+
 /// How long the fleet may take until it is at rest.
 fn patience(size: &Size) -> Duration {
     Duration::from_secs(90) + Duration::from_millis(500) * u32::try_from(size.clients).unwrap()
@@ -46,6 +49,8 @@ struct Storm {
 pub struct Site<'a> {
     /// An address of PostgreSQL, or nothing for a file.
     pub database: Option<String>,
+    /// Another one, for what is restored.
+    pub spare: Option<String>,
     /// For everything that a server keeps.
     pub directory: &'a Path,
     /// For the devices' files: where one disk for all of them is no bottleneck.
@@ -85,7 +90,7 @@ pub fn run(seed: u64, size: &Size, site: &Site) -> Result<String, String> {
     let operator = Operator::start(&place, storm.clock.file(), &storm.tally);
     let begun = Instant::now();
     storm.begin(&operator);
-    storm.rage(&operator);
+    storm.rage(&operator, site);
     let over = Instant::now();
     let operated = storm.calm(operator);
     storm.wrong.extend(operated);
@@ -93,6 +98,7 @@ pub fn run(seed: u64, size: &Size, site: &Site) -> Result<String, String> {
     let rest = over.elapsed();
     storm.check_awake();
     storm.wake_sleepers();
+    storm.lose_everything(site);
     let figures = storm.figures(begun, rest);
     for device in &mut storm.devices {
         device.kill();
@@ -133,9 +139,13 @@ impl Storm {
         *self.kills.entry(what).or_default() += 1;
     }
 
-    fn rage(&mut self, operator: &Operator) {
+    fn rage(&mut self, operator: &Operator, site: &Site) {
         let begun = Instant::now();
+        let mut backup = Some(self.size.length / 2);
         for (at, step) in std::mem::take(&mut self.plan.steps) {
+            if backup.take_if(|half| *half <= at).is_some() {
+                self.back_up(site);
+            }
             std::thread::sleep(at.saturating_sub(begun.elapsed()));
             self.step(step, operator);
         }

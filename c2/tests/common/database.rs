@@ -68,7 +68,7 @@ pub fn leave(topic: &str, client: &str) -> Operation {
     Operation::RemoveTopicClient { topic: topic.into(), client: client.into() }
 }
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "SELECT name, value FROM meta ORDER BY name",
     "SELECT name, last FROM counters ORDER BY name",
     "SELECT id, e4_id, name, removed, made_at, key_epoch, key_confirmed, key_handed, key_tries, \
@@ -83,6 +83,8 @@ const TABLES: [&str; 11] = [
     "SELECT target, source FROM links ORDER BY target, source",
     "SELECT id, kind, subject, done_to FROM fanouts ORDER BY id",
     "SELECT seq, at, actor, origin, action, detail, mac FROM audit ORDER BY seq",
+    "SELECT id, name, kind, hash, role, messages, made_at, expires_at FROM tokens ORDER BY id",
+    "SELECT id, name, actor, digest, results, made_at FROM batches ORDER BY id",
 ];
 
 /// Every row of every table.

@@ -99,7 +99,7 @@ pub fn topics_come_are_rotated_and_go(open: Open) {
     apply(&service, join("plant/a", "pump"));
     apply(&service, Operation::RemoveTopic { topic: "plant/a".into() });
     assert_eq!(service.count_topics(), Ok(0));
-    assert_eq!(service.topic_progress("plant/a"), Err(missing(What::Topic, "plant/a")));
+    assert_eq!(service.topic_state("plant/a"), Err(missing(What::Topic, "plant/a")));
     assert_eq!(service.topics_of_client("pump", &ALL).unwrap(), names(&[]));
     // Made again it is another topic, of which nobody is a client.
     assert!(apply(&service, new_topic("plant/a")).created);
@@ -122,7 +122,7 @@ pub fn memberships(open: Open) {
     assert_eq!(service.clients_of_topic("plant/a", &ALL).unwrap(), names(&["fan", "pump"]));
     assert_eq!(service.count_clients_of_topic("plant/a"), Ok(2));
     assert_eq!(service.count_topics_of_client("pump"), Ok(2));
-    let progress = service.topic_progress("plant/a").unwrap();
+    let progress = service.topic_state("plant/a").unwrap().clients;
     assert_eq!((progress.queued, progress.confirmed), (2, 0));
 
     apply(&service, leave("plant/a", "fan"));

@@ -480,10 +480,10 @@ pub fn a_batch_has_a_result_for_each(open: Open) {
 
     // What ends in the middle leaves nothing of it: the last needs a table that is not there.
     let before = dump(&*open());
-    meddle(&*open(), "ALTER TABLE c2_keys RENAME TO gone");
+    meddle(&*open(), "ALTER TABLE client_keys RENAME TO gone");
     let result = service.apply_all(&ann(), &[new_topic("plant/b"), new_client("eye")]);
     assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
-    meddle(&*open(), "ALTER TABLE gone RENAME TO c2_keys");
+    meddle(&*open(), "ALTER TABLE gone RENAME TO client_keys");
     assert_eq!(dump(&*open()), before);
     apply(&service, new_topic("plant/b"));
 }
@@ -527,7 +527,7 @@ pub fn a_newer_schema_is_refused(open: Open) {
     meddle(&*open(), "INSERT INTO schema_versions (version, applied_at) VALUES (1000, 0)");
     let before = dump(&*open());
     let error = Store::open(open(), &unlock(), None, NOON).err().unwrap();
-    let expected = "database: its schema has version 1000, and this program knows 1 at most: use \
+    let expected = "database: its schema has version 1000, and this program knows 2 at most: use \
                     a newer one";
     assert_eq!(error.to_string(), expected);
     assert_eq!(dump(&*open()), before);
@@ -609,8 +609,8 @@ pub fn a_statement_that_failed_fails_the_whole(open: Open) {
         client.stamp = 7;
         tx.update_client(&client)?;
         // There is one already.
-        let id = e4::ClientId::from_name("c0").unwrap();
-        assert!(tx.insert_client("c0", id, NOON).is_err());
+        let key = KeyOfClient::Id(e4::IdKey::random().unwrap());
+        assert!(tx.insert_client_key(client.row, client.key_epoch, &key, NOON).is_err());
         Ok(())
     };
     assert!(matches!(service.store().write(careless), Err(Error::Store(_))));

@@ -47,6 +47,23 @@ pub fn many_create_it_at_once(open: Open) {
     });
 }
 
+pub fn who_calls_twice_at_once_gets_one_result(open: Open) {
+    let services: Vec<Service> = (0..4).map(|_| service(open(), Mode::Symmetric)).collect();
+    let together = Barrier::new(services.len());
+    let work = |service: &Service| {
+        together.wait();
+        let batch = service.apply_once(&ann(), Some("k"), &[new_client("pump")]).unwrap();
+        (batch.again, batch.results[0].as_ref().unwrap().secret.as_ref().unwrap().0.to_vec())
+    };
+    let all: Vec<(bool, Vec<u8>)> = std::thread::scope(|scope| {
+        let all: Vec<_> = services.iter().map(|service| scope.spawn(|| work(service))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(all.iter().filter(|(again, _)| !again).count(), 1);
+    assert!(all.iter().all(|(_, key)| *key == all[0].1), "one key");
+    assert_eq!(intact(&services[0]), 1);
+}
+
 pub fn many_work_at_once(open: Open) {
     const PROCESSES: i64 = 5;
     const ROUNDS: i64 = 12;
