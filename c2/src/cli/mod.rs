@@ -37,8 +37,8 @@ The fleet
 The server
   health, c2-key        Whether all is well; C2's own key
   token, audit          Who may call; who did what
-  backup, restore       Copy the database as the server works; bring it back
-  rekey                 Seal the keys under another passphrase or key file
+  backup, restore       Copy the database while it works; bring a copy back
+  rekey                 Seal the stored keys anew
 Here
   keygen, device        Make keys in files; be a device
   completion            Print the completion script of a shell";
