@@ -26,7 +26,7 @@ until_ok() {
 # e4 serve in the background, with the ports of this session.
 serve() {
     e4 serve --grpc-listen "127.0.0.1:$GRPC" --http-listen "127.0.0.1:$HTTP" \
-        --embedded-listen "127.0.0.1:$MQTT" --log-format text "$@" 2>>serve.log &
+        --embedded-listen "127.0.0.1:$MQTT" --log-format text "$@" >>serve.log 2>&1 &
     echo $! >serve.pid
     until_ok grep -q 'e4 serves' serve.log
 }
@@ -58,8 +58,8 @@ impl Session {
     fn run(&self, script: &str) -> (String, i32) {
         let program = Path::new(env!("CARGO_BIN_EXE_e4")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("exec 2>&1\n{PRELUDE}\n{script}"));
+        let mut command = Command::new("timeout");
+        command.args(["120", "sh", "-c"]).arg(format!("exec 2>&1\n{PRELUDE}\n{script}"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("E4_")) {
             command.env_remove(name);
         }
