@@ -137,8 +137,9 @@ pub fn main() -> ExitCode {
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut script);
+            remote::output::say(&String::from_utf8_lossy(&script))
         }
     };
     match done {

@@ -111,6 +111,7 @@ const INVALID: u8 = 1;
 const NOT_FOUND: u8 = 2;
 const WRONG_MODE: u8 = 3;
 const OTHER: u8 = 4;
+const EXISTS: u8 = 5;
 
 const WHATS: [What; 5] = [What::Client, What::Topic, What::Member, What::Link, What::PublicKey];
 
@@ -146,6 +147,12 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
                 let number = WHATS.iter().position(|known| known == what);
                 let number = number.and_then(|number| u8::try_from(number).ok());
                 out.extend([NOT_FOUND, number.unwrap_or(u8::MAX)]);
+                put(&mut out, name.as_bytes());
+            }
+            Err(Error::Exists { what, name }) => {
+                let number = WHATS.iter().position(|known| known == what);
+                let number = number.and_then(|number| u8::try_from(number).ok());
+                out.extend([EXISTS, number.unwrap_or(u8::MAX)]);
                 put(&mut out, name.as_bytes());
             }
             Err(Error::WrongMode { needs, .. }) => {
@@ -192,6 +199,10 @@ fn decode_one(rest: &mut &[u8], operation: &Operation) -> Option<Result<Outcome>
         NOT_FOUND => {
             let what = byte(rest)?;
             Err(Error::NotFound { what: *WHATS.get(usize::from(what))?, name: text(rest)? })
+        }
+        EXISTS => {
+            let what = byte(rest)?;
+            Err(Error::Exists { what: *WHATS.get(usize::from(what))?, name: text(rest)? })
         }
         WRONG_MODE => {
             let needs = match byte(rest)? {
