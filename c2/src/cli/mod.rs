@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod device;
 mod failure;
+mod import;
 mod keygen;
 mod restore;
 mod serve;
@@ -49,6 +50,9 @@ enum Task {
     Rekey(audit::RekeyArguments),
     /// Bring a backup into an empty database
     Restore(restore::Arguments),
+    /// Bring over clients, topics and keys
+    #[command(subcommand)]
+    Import(Import),
     /// Make a random key or key pair in files
     Keygen(keygen::Arguments),
     /// Be a device: send, receive, take commands
@@ -61,6 +65,12 @@ enum Task {
     },
 }
 
+#[derive(Subcommand)]
+enum Import {
+    /// Bring over the database of an earlier C2
+    TeseraktDb(Box<import::TeseraktDb>),
+}
+
 /// Runs the command line: exit code 0 on success, 1 on failure, 2 on wrong usage.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().task {
@@ -68,6 +78,7 @@ pub fn main() -> ExitCode {
         Task::Serve(arguments) => serve::run(&arguments),
         Task::Audit(arguments) => audit::audit(&arguments),
         Task::Rekey(arguments) => audit::rekey(&arguments),
+        Task::Import(Import::TeseraktDb(arguments)) => import::run(&arguments),
         Task::Restore(arguments) => restore::run(&arguments),
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
