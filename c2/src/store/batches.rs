@@ -40,11 +40,13 @@ impl Tx<'_> {
                 Some(Credential::Password(text)) => (2, text.as_bytes()),
                 Some(Credential::Random) => (3, &[]),
             };
+            // It has the name of the other that brings a key.
+            let only_new = u8::from(matches!(operation, Operation::AddClient { .. })) << 4;
             let length = |part: &[u8]| (part.len() as u64).to_le_bytes();
             sha3_256(&[
                 &*key,
                 operation.name().as_bytes(),
-                &[0, kind],
+                &[0, kind | only_new],
                 &length(subject.as_bytes()),
                 subject.as_bytes(),
                 &length(secret),
