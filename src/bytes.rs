@@ -5,8 +5,15 @@ use core::ops::Deref;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+/// Wipes secrets in a way that the compiler does not leave out. One copy of it, since everything that
+/// holds a secret ends with it.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn wipe(secret: &mut [u8]) {
+    secret.zeroize();
+}
+
 /// Up to `N` bytes, wiped when dropped. It reads as a slice.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct Bytes<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -19,17 +26,14 @@ impl<const N: usize> Bytes<N> {
 
     /// Adds a part; what does not fit is a fault of the caller's arithmetic and is left out.
     pub(crate) fn push(&mut self, part: &[u8]) {
-        let free = self.bytes.get_mut(self.len..).and_then(|free| free.get_mut(..part.len()));
-        if let Some(to) = free {
-            to.copy_from_slice(part);
-            self.len += part.len();
-        }
+        append(&mut self.bytes, &mut self.len, part);
     }
 
-    /// [`Bytes::push`], in a chain.
-    pub(crate) fn with(mut self, part: &[u8]) -> Self {
-        self.push(part);
-        self
+    /// The parts, one after the other.
+    pub(crate) fn of(parts: &[&[u8]]) -> Self {
+        let mut bytes = Self::new();
+        parts.iter().for_each(|part| bytes.push(part));
+        bytes
     }
 
     /// Room for `len` bytes to be written.
@@ -44,6 +48,14 @@ impl<const N: usize> Bytes<N> {
     }
 }
 
+impl<const N: usize> Drop for Bytes<N> {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes);
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Bytes<N> {}
+
 impl<const N: usize> Deref for Bytes<N> {
     type Target = [u8];
 
@@ -55,5 +67,14 @@ impl<const N: usize> Deref for Bytes<N> {
 impl<const N: usize> AsRef<[u8]> for Bytes<N> {
     fn as_ref(&self) -> &[u8] {
         self
+    }
+}
+
+/// [`Bytes::push`] for all lengths.
+fn append(bytes: &mut [u8], len: &mut usize, part: &[u8]) {
+    let free = bytes.get_mut(*len..).and_then(|free| free.get_mut(..part.len()));
+    if let Some(to) = free {
+        to.copy_from_slice(part);
+        *len += part.len();
     }
 }

@@ -7,6 +7,7 @@ use crate::bytes::Bytes;
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{IdKey, TopicKey};
+use crate::crypto::reveal;
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::error::{Error, Result};
@@ -132,7 +133,7 @@ impl Command {
 
     /// The plaintext: opcode and fields. The buffer wipes itself.
     pub fn encode(&self) -> CommandBytes {
-        let mut bytes = CommandBytes::new().with(&[self.opcode() as u8]);
+        let mut bytes = CommandBytes::of(&[&[self.opcode() as u8]]);
         match self {
             Command::RemoveTopic { topic } => bytes.push(topic.as_bytes()),
             Command::ResetTopics => {}
@@ -165,7 +166,7 @@ impl Command {
     /// [`Error::InvalidKey`] for a key that is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (opcode, fields) = bytes.split_first().ok_or(Error::InvalidCommand)?;
-        match (*opcode, fields.len()) {
+        match (reveal(*opcode), fields.len()) {
             (0, 16) => Ok(Command::RemoveTopic { topic: TopicHash::from_bytes(sixteen(fields)?) }),
             (1, 0) => Ok(Command::ResetTopics),
             (2, 32) => Ok(Command::SetIdKey { key: IdKey::from_slice(fields)? }),
@@ -197,7 +198,7 @@ impl Command {
 /// the keys are looked at, so that a command of the other mode is [`Error::InvalidCommand`]
 /// whatever key it brings.
 pub(crate) fn is_for_mode(bytes: &[u8], mode: Mode) -> bool {
-    match (bytes.first(), bytes.len()) {
+    match (bytes.first().copied().map(reveal), bytes.len()) {
         (Some(2), 33) => mode == Mode::Symmetric,
         (Some(2 | 4..=7), _) => mode == Mode::PublicKey,
         _ => true,
@@ -210,8 +211,9 @@ impl fmt::Debug for Command {
     }
 }
 
+/// A topic hash or an id, which are no secrets.
 fn sixteen(bytes: &[u8]) -> Result<[u8; 16]> {
-    bytes.try_into().map_err(|_| Error::InvalidCommand)
+    bytes.try_into().map(reveal).map_err(|_| Error::InvalidCommand)
 }
 
 /// The plaintext of a command, 1 to 65 bytes; it may hold a key and wipes itself.

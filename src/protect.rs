@@ -40,6 +40,7 @@ impl Window {
     ///
     /// # Errors
     /// [`Error::TimestampInFuture`], [`Error::TimestampTooOld`].
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn check(&self, timestamp: Timestamp, now: Timestamp) -> Result<()> {
         if timestamp.since(now) > u64::from(self.future) {
             return Err(Error::TimestampInFuture);
@@ -161,7 +162,7 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open(&Siv::new(key.expose()), &message.sealed, out)
+    open_once(key.expose(), &message.sealed, out)
 }
 
 /// Protects a command for the client that holds the key: the id key of an SK client, the shared
@@ -177,7 +178,8 @@ pub fn protect_command(
 ) -> Result<ProtectedCommand> {
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
-    seal(&Siv::new(key.command_key()), now, &plaintext, bytes.room(plaintext.len() + SK_OVERHEAD))?;
+    let out = bytes.room(plaintext.len() + SK_OVERHEAD);
+    Siv::once(key.command_key(), |siv| seal(siv, now, &plaintext, out).map(drop))?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -222,11 +224,22 @@ pub fn protect_answer(
     answer: &Answer,
 ) -> Result<ProtectedAnswer> {
     let mut out = [0; ANSWER_LEN];
-    let parts = SealedMut::split(&mut out, ANSWER_PLAIN_LEN)?;
+    seal_answer(key.command_key(), now, answer, &mut out)?;
+    Ok(out)
+}
+
+/// [`protect_answer`], in its place.
+pub(crate) fn seal_answer(
+    key: &[u8; KEY_LEN],
+    now: Timestamp,
+    answer: &Answer,
+    out: &mut ProtectedAnswer,
+) -> Result<()> {
+    let parts = SealedMut::split(out, ANSWER_PLAIN_LEN)?;
     *parts.timestamp = now.to_bytes();
     let associated = [ANSWER_DOMAIN, &*parts.timestamp];
-    *parts.siv = siv::seal(key.command_key(), &associated, &answer.encode(), parts.ciphertext)?;
-    Ok(out)
+    *parts.siv = siv::seal(key, &associated, &answer.encode(), parts.ciphertext)?;
+    Ok(())
 }
 
 /// Opens an answer: C2's side. The timestamp is for the caller to judge.
@@ -294,17 +307,48 @@ pub(crate) fn seal_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
+    let out = seal_unsigned(siv, signer, now, plaintext, out)?;
+    sign(signing, out)?;
+    Ok(out)
+}
+
+/// What [`sign`] completes.
+#[cfg(feature = "pubkey")]
+pub(crate) fn seal_unsigned<'o>(
+    siv: &Siv,
+    signer: ClientId,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
     let out = out.get_mut(..plaintext.len() + PK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
-    let (signed, signature) =
-        out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
+    let (signed, _) = out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
     let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     let (id, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     let (tag, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     *time = now.to_bytes();
     *id = *signer.as_bytes();
     *tag = siv.seal(&[time], plaintext, ciphertext)?;
-    *signature = signing.sign(signed);
     Ok(out)
+}
+
+/// Signs a message, all but its last 64 bytes, into these.
+#[cfg(feature = "pubkey")]
+pub(crate) fn sign(signing: &SigningKey, message: &mut [u8]) -> Result<()> {
+    let (signed, signature) =
+        message.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
+    *signature = signing.sign(signed);
+    Ok(())
+}
+
+/// [`open`] with a key that is used once.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn open_once<'o>(
+    key: &[u8; KEY_LEN],
+    sealed: &Sealed<'_>,
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8]> {
+    Siv::once(key, |siv| open(siv, sealed, out))
 }
 
 pub(crate) fn open<'o>(siv: &Siv, sealed: &Sealed<'_>, out: &'o mut [u8]) -> Result<&'o mut [u8]> {

@@ -3,14 +3,13 @@
 
 use core::ffi::c_char;
 
-use super::provision::{E4_OK, flag, start};
+use super::provision::{E4_OK, settings_of, start};
 use super::raw::{self, Span};
 use super::sizes::*;
 use super::types::{e4_client, e4_config, e4_settings};
-use crate::client::{Client, Settings};
-use crate::error::Error;
-use crate::id::TopicHash;
-use crate::protect::Window;
+use crate::error::{Error, Result};
+use crate::id::{ClientId, TopicHash};
+use crate::wire::topic::ClientTopic;
 
 /// Opens a stored client.
 ///
@@ -21,7 +20,7 @@ use crate::protect::Window;
 #[must_use]
 pub unsafe extern "C" fn e4_open(client: *mut e4_client, config: *const e4_config) -> i32 {
     // SAFETY: the caller's pointers, as the contract says; `start` checks them.
-    raw::status(unsafe { start(client, config, &[], Client::open_with) })
+    raw::status(unsafe { start(client, config, &[], None) })
 }
 
 /// Closes a client: wipes the struct and the two arrays of its config. The storage keeps its
@@ -97,12 +96,7 @@ pub unsafe extern "C" fn e4_public_key(client: *const e4_client, public_key: *mu
 #[must_use]
 pub unsafe extern "C" fn e4_control_topic(client: *const e4_client, topic: *mut c_char) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
-    raw::status(unsafe {
-        raw::fixed::<{ E4_CONTROL_TOPIC_LEN + 1 }>(topic.cast(), &[Span::one(client)], |out| {
-            put_text(out, &raw::client(client)?.control_topic());
-            Ok(E4_OK)
-        })
-    })
+    raw::status(unsafe { own_topic(client, topic, E4_CONTROL_TOPIC_LEN, ClientTopic::control) })
 }
 
 /// The topic on which e4_answer and e4_hello are published: the control topic, "/ack", and a NUL.
@@ -112,12 +106,24 @@ pub unsafe extern "C" fn e4_control_topic(client: *const e4_client, topic: *mut 
 #[must_use]
 pub unsafe extern "C" fn e4_answer_topic(client: *const e4_client, topic: *mut c_char) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
-    raw::status(unsafe {
-        raw::fixed::<{ E4_ANSWER_TOPIC_LEN + 1 }>(topic.cast(), &[Span::one(client)], |out| {
-            put_text(out, &raw::client(client)?.answer_topic());
-            Ok(E4_OK)
+    raw::status(unsafe { own_topic(client, topic, E4_ANSWER_TOPIC_LEN, ClientTopic::answer) })
+}
+
+/// # Safety
+/// The pointers are what the header says.
+unsafe fn own_topic(
+    client: *const e4_client,
+    topic: *mut c_char,
+    len: usize,
+    of: fn(ClientId) -> ClientTopic,
+) -> Result<i32> {
+    // SAFETY: the contract above; `filled` checks the pointers.
+    unsafe {
+        raw::filled(topic.cast(), len + 1, &[Span::one(client)], &mut |out| {
+            put_text(out, of(raw::client(client)?.id()).as_bytes());
+            Ok((len, E4_OK))
         })
-    })
+    }
 }
 
 /// E4_OK if the client holds a key for a topic, else E4_ERROR_TOPIC_KEY_MISSING.
@@ -209,18 +215,14 @@ pub unsafe extern "C" fn e4_settings_set(
     raw::status(checked.and_then(|()| {
         // SAFETY: the caller's pointers, which were checked.
         let (client, new) = unsafe { (raw::client_mut(client)?, *settings) };
-        *client.settings_mut() = Settings {
-            window: Window { past: new.past, future: new.future },
-            transition: new.transition,
-            accept_unknown_signers: flag(new.accept_unknown_signers)?,
-        };
+        *client.settings_mut() = settings_of(&new)?;
         Ok(E4_OK)
     }))
 }
 
 /// Text into an output of zero bytes that has room for it and a NUL.
-pub(super) fn put_text(out: &mut [u8], text: &str) {
-    out.iter_mut().zip(text.as_bytes()).for_each(|(to, from)| *to = *from);
+pub(super) fn put_text(out: &mut [u8], text: &[u8]) {
+    out.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
 }
 
 /// The hash of a topic that is given as bytes.

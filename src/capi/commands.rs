@@ -44,7 +44,7 @@ pub unsafe extern "C" fn e4_command_remove_topic(
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
     raw::status(unsafe {
-        protect(command_key, now, &[Span::many(topic_hash, E4_TOPIC_HASH_LEN)], out, || {
+        protect(command_key, now, &[Span::many(topic_hash, E4_TOPIC_HASH_LEN)], out, &mut || {
             Ok(Command::RemoveTopic { topic: hash_at(topic_hash)? })
         })
     })
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn e4_command_reset_topics(
 ) -> i32 {
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
-    raw::status(unsafe { protect(command_key, now, &[], out, || Ok(Command::ResetTopics)) })
+    raw::status(unsafe { protect(command_key, now, &[], out, &mut || Ok(Command::ResetTopics)) })
 }
 
 /// Replaces the id key of a symmetric-key client by another one.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn e4_command_set_id_key(
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
     raw::status(unsafe {
-        protect(command_key, now, &[Span::many(new_key, E4_KEY_LEN)], out, || {
+        protect(command_key, now, &[Span::many(new_key, E4_KEY_LEN)], out, &mut || {
             Ok(Command::SetIdKey { key: IdKey::from_slice(raw::bytes(new_key, E4_KEY_LEN))? })
         })
     })
@@ -106,11 +106,17 @@ pub unsafe extern "C" fn e4_command_set_private_key(
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
     raw::status(unsafe {
-        protect(command_key, now, &[Span::many(new_private_key, E4_PRIVATE_KEY_LEN)], out, || {
-            Ok(Command::SetSigningKey {
-                key: SigningKey::from_slice(raw::bytes(new_private_key, E4_PRIVATE_KEY_LEN))?,
-            })
-        })
+        protect(
+            command_key,
+            now,
+            &[Span::many(new_private_key, E4_PRIVATE_KEY_LEN)],
+            out,
+            &mut || {
+                Ok(Command::SetSigningKey {
+                    key: SigningKey::from_slice(raw::bytes(new_private_key, E4_PRIVATE_KEY_LEN))?,
+                })
+            },
+        )
     })
 }
 
@@ -137,7 +143,7 @@ pub unsafe extern "C" fn e4_command_set_topic_key(
             now,
             &[Span::many(topic_hash, E4_TOPIC_HASH_LEN), Span::many(topic_key, E4_KEY_LEN)],
             out,
-            || {
+            &mut || {
                 Ok(Command::SetTopicKey {
                     topic: hash_at(topic_hash)?,
                     key: TopicKey::from_slice(raw::bytes(topic_key, E4_KEY_LEN))?,
@@ -164,7 +170,7 @@ pub unsafe extern "C" fn e4_command_remove_pub_key(
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
     raw::status(unsafe {
-        protect(command_key, now, &[Span::many(id, E4_ID_LEN)], out, || {
+        protect(command_key, now, &[Span::many(id, E4_ID_LEN)], out, &mut || {
             Ok(Command::RemovePubKey { id: id_at(id)? })
         })
     })
@@ -185,7 +191,7 @@ pub unsafe extern "C" fn e4_command_reset_pub_keys(
 ) -> i32 {
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
-    raw::status(unsafe { protect(command_key, now, &[], out, || Ok(Command::ResetPubKeys)) })
+    raw::status(unsafe { protect(command_key, now, &[], out, &mut || Ok(Command::ResetPubKeys)) })
 }
 
 /// Gives a public-key client the Ed25519 public key of another client (in public-key mode), whose
@@ -212,7 +218,7 @@ pub unsafe extern "C" fn e4_command_set_pub_key(
             now,
             &[Span::many(id, E4_ID_LEN), Span::many(public_key, E4_KEY_LEN)],
             out,
-            || {
+            &mut || {
                 Ok(Command::SetPubKey {
                     id: id_at(id)?,
                     key: PublicKey::from_slice(raw::bytes(public_key, E4_KEY_LEN))?,
@@ -240,7 +246,7 @@ pub unsafe extern "C" fn e4_command_set_c2_key(
     let out = Output::new(out, out_cap, out_len);
     // SAFETY: the caller's pointers, which `protect` checks before it makes the command.
     raw::status(unsafe {
-        protect(command_key, now, &[Span::many(c2_public_key, E4_KEY_LEN)], out, || {
+        protect(command_key, now, &[Span::many(c2_public_key, E4_KEY_LEN)], out, &mut || {
             Ok(Command::SetC2Key {
                 key: C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?,
             })
@@ -254,15 +260,15 @@ unsafe fn protect(
     command_key: *const u8,
     now: u64,
     reads: &[Span],
-    out: Output,
-    command: impl FnOnce() -> Result<Command>,
+    out: Result<Output>,
+    command: &mut dyn FnMut() -> Result<Command>,
 ) -> Result<i32> {
     let nothing = Span::many::<u8>(core::ptr::null(), 0);
     let read = |number| reads.get(number).copied().unwrap_or(nothing);
     let reads = [Span::many(command_key, E4_KEY_LEN), read(0), read(1)];
     // SAFETY: the contract above; `fill` checks the pointers first.
     unsafe {
-        out.fill(E4_COMMAND_MAX, &reads, |out| {
+        out?.fill(E4_COMMAND_MAX, &reads, &mut |out| {
             let now = clock(now).ok_or(Error::InvalidParameter)?;
             // Both kinds of command keys are 32 secret bytes.
             let key = IdKey::from_slice(raw::bytes(command_key, E4_KEY_LEN))?;

@@ -39,17 +39,16 @@ pub unsafe extern "C" fn e4_protect(
     out_len: *mut usize,
 ) -> i32 {
     let reads = [Span::one(client), Span::many(topic, topic_len), Span::many(message, message_len)];
-    let out = Output::new(out, out_cap, out_len);
     let need = message_len.saturating_add(E4_PK_OVERHEAD);
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
-    raw::status(unsafe {
-        out.fill(need, &reads, |out| {
+    raw::status(Output::new(out, out_cap, out_len).and_then(|out| unsafe {
+        out.fill(need, &reads, &mut |out| {
             let client = raw::client(client)?;
             let topic = raw::text(topic, topic_len, Error::InvalidTopic)?;
             let message = raw::bytes(message, message_len);
             Ok((client.protect(clock(now), topic, message, out)?.len(), E4_OK))
         })
-    })
+    }))
 }
 
 /// Takes in what arrived on a topic. out needs incoming_len - E4_SK_OVERHEAD bytes
@@ -88,10 +87,9 @@ pub unsafe extern "C" fn e4_unprotect(
         opcode: 0,
     };
     let optional = Span::many(info, usize::from(!info.is_null()));
-    let out = Output::new(out, out_cap, out_len).and(optional);
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
-    raw::status(unsafe {
-        out.fill(incoming_len, &reads, |out| {
+    raw::status(Output::new(out, out_cap, out_len).and_then(|out| unsafe {
+        out.and(optional).fill(incoming_len, &reads, &mut |out| {
             if !info.is_null() {
                 info.write_bytes(0, 1);
             }
@@ -119,7 +117,7 @@ pub unsafe extern "C" fn e4_unprotect(
             }
             Ok(done)
         })
-    })
+    }))
 }
 
 /// The answer to the last command that authenticated since the last answer, to be published on the
@@ -136,10 +134,8 @@ pub unsafe extern "C" fn e4_answer(client: *mut e4_client, now: u64, answer: *mu
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
         raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::one(client)], |out| {
-            Ok(raw::client_mut(client)?.answer(clock(now))?.map_or(E4_OK_NONE, |answer| {
-                *out = answer;
-                E4_OK
-            }))
+            let is_due = raw::client_mut(client)?.answer_into(clock(now), out)?;
+            Ok(if is_due { E4_OK } else { E4_OK_NONE })
         })
     })
 }

@@ -21,6 +21,8 @@ mod messages;
 mod names;
 mod provision;
 mod raw;
+#[cfg(e4_reveal)]
+mod reveal;
 mod sizes;
 mod storage;
 mod types;
@@ -34,6 +36,8 @@ pub use keys::*;
 pub use messages::*;
 pub use names::*;
 pub use provision::*;
+#[cfg(e4_reveal)]
+pub(crate) use reveal::reveal;
 pub use sizes::*;
 pub use storage::*;
 pub use types::*;

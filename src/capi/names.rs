@@ -57,7 +57,7 @@ pub unsafe extern "C" fn e4_control_topic_of(id: *const u8, topic: *mut c_char) 
     raw::status(unsafe {
         let reads = [Span::many(id, E4_ID_LEN)];
         raw::fixed::<{ E4_CONTROL_TOPIC_LEN + 1 }>(topic.cast(), &reads, |out| {
-            put_text(out, &ClientTopic::control(id_at(id)?));
+            put_text(out, ClientTopic::control(id_at(id)?).as_bytes());
             Ok(E4_OK)
         })
     })
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn e4_answer_topic_of(id: *const u8, topic: *mut c_char) -
     raw::status(unsafe {
         let reads = [Span::many(id, E4_ID_LEN)];
         raw::fixed::<{ E4_ANSWER_TOPIC_LEN + 1 }>(topic.cast(), &reads, |out| {
-            put_text(out, &ClientTopic::answer(id_at(id)?));
+            put_text(out, ClientTopic::answer(id_at(id)?).as_bytes());
             Ok(E4_OK)
         })
     })

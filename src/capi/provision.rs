@@ -6,10 +6,10 @@
 #[cfg(feature = "password")]
 use core::ffi::c_char;
 
-use super::raw::{self, Inner, Span};
+use super::raw::{self, Span};
 use super::sizes::*;
 use super::storage::Callbacks;
-use super::types::{e4_client, e4_config};
+use super::types::{e4_client, e4_config, e4_settings};
 use crate::client::memory::{KeyPlace, SeenPlace, SliceMemory};
 use crate::client::{Client, Identity, Settings};
 use crate::crypto::keys::IdKey;
@@ -36,13 +36,11 @@ pub unsafe extern "C" fn e4_provision_symmetric(
     key: *const u8,
 ) -> i32 {
     let reads = [Span::many(id, E4_ID_LEN), Span::many(key, E4_KEY_LEN)];
-    // SAFETY: the caller's pointers, as the contract says; they are checked before `identity` runs.
-    raw::status(unsafe {
-        create(client, config, &reads, || {
-            let key = IdKey::from_slice(raw::bytes(key, E4_KEY_LEN))?;
-            Ok(Identity::symmetric(id_at(id)?, key))
-        })
-    })
+    // SAFETY: the caller's pointers, as the contract says, which are checked.
+    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
+        let key = IdKey::from_slice(raw::bytes(key, E4_KEY_LEN))?;
+        start(client, config, &reads, Some(Identity::symmetric(id_at(id)?, key)))
+    }))
 }
 
 /// Stores a new client in public-key mode and opens it (in public-key mode): with its id, its
@@ -68,13 +66,11 @@ pub unsafe extern "C" fn e4_provision_public_key(
         Span::many(c2_public_key, E4_KEY_LEN),
     ];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(unsafe {
-        create(client, config, &reads, || {
-            let signing = SigningKey::from_slice(raw::bytes(private_key, E4_PRIVATE_KEY_LEN))?;
-            let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
-            Identity::public_key(id_at(id)?, signing, c2)
-        })
-    })
+    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
+        let signing = SigningKey::from_slice(raw::bytes(private_key, E4_PRIVATE_KEY_LEN))?;
+        let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
+        start(client, config, &reads, Some(Identity::public_key(id_at(id)?, signing, c2)?))
+    }))
 }
 
 /// e4_provision_symmetric with the id and the key made from a name (1 to 255 bytes) and a password
@@ -95,13 +91,12 @@ pub unsafe extern "C" fn e4_provision_symmetric_password(
 ) -> i32 {
     let reads = [Span::many(name, name_len), Span::many(password, password_len)];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(unsafe {
-        create(client, config, &reads, || {
-            let name = raw::text(name, name_len, Error::InvalidName)?;
-            let password = raw::text(password, password_len, Error::InvalidPassword)?;
-            Identity::symmetric_from_password(name, password)
-        })
-    })
+    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
+        let name = raw::text(name, name_len, Error::InvalidName)?;
+        let password = raw::text(password, password_len, Error::InvalidPassword)?;
+        let identity = Identity::symmetric_from_password(name, password)?;
+        start(client, config, &reads, Some(identity))
+    }))
 }
 
 /// e4_provision_public_key with the id and the key pair made from a name and a password (on hosts,
@@ -126,14 +121,13 @@ pub unsafe extern "C" fn e4_provision_public_key_password(
         Span::many(c2_public_key, E4_KEY_LEN),
     ];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(unsafe {
-        create(client, config, &reads, || {
-            let name = raw::text(name, name_len, Error::InvalidName)?;
-            let password = raw::text(password, password_len, Error::InvalidPassword)?;
-            let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
-            Identity::public_key_from_password(name, password, c2)
-        })
-    })
+    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
+        let name = raw::text(name, name_len, Error::InvalidName)?;
+        let password = raw::text(password, password_len, Error::InvalidPassword)?;
+        let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
+        let identity = Identity::public_key_from_password(name, password, c2)?;
+        start(client, config, &reads, Some(identity))
+    }))
 }
 
 /// # Safety
@@ -144,24 +138,8 @@ pub(super) unsafe fn id_at(id: *const u8) -> Result<ClientId> {
     bytes.try_into().map(ClientId::from_bytes).map_err(|_| Error::InvalidParameter)
 }
 
-/// # Safety
-/// The pointers, and those in the config, are what the header says; `identity` reads `reads`.
-unsafe fn create(
-    client: *mut e4_client,
-    config: *const e4_config,
-    reads: &[Span],
-    identity: impl FnOnce() -> Result<Identity>,
-) -> Result<i32> {
-    raw::check(&[Span::one(client)], reads)?;
-    // SAFETY: the contract above.
-    unsafe {
-        start(client, config, reads, |storage, memory, settings| {
-            Client::provision_with(storage, memory, settings, identity()?)
-        })
-    }
-}
-
-/// Checks a config and puts the client that `make` makes of it into an `e4_client`.
+/// Checks a config, makes a client in its place, and opens it: as a new one with an identity, else as
+/// the stored one.
 ///
 /// # Safety
 /// The pointers, and those in the config, are what the header says.
@@ -169,38 +147,46 @@ pub(super) unsafe fn start(
     client: *mut e4_client,
     config: *const e4_config,
     reads: &[Span],
-    make: impl FnOnce(Callbacks, SliceMemory<'static>, Settings) -> Result<Inner>,
+    identity: Option<Identity>,
 ) -> Result<i32> {
     raw::check(&[Span::one(client)], &[Span::one(config)])?;
     // SAFETY: not NULL, aligned, readable by the contract above.
-    let config = unsafe { *config };
+    let config = unsafe { &*config };
     let keys = Span::many(config.keys, config.keys_count);
     let seen = Span::many(config.seen, config.seen_count);
     raw::check(&[Span::one(client), keys, seen], reads)?;
-    let settings = Settings {
-        window: Window { past: config.settings.past, future: config.settings.future },
-        transition: config.settings.transition,
-        accept_unknown_signers: flag(config.settings.accept_unknown_signers)?,
-    };
+    let settings = settings_of(&config.settings)?;
     let storage = Callbacks::new(&config.storage).ok_or(Error::InvalidParameter)?;
     // SAFETY: the contract above; the arrays were checked and belong to the client from here on.
     unsafe {
-        if raw::is_open(client)? {
+        if raw::is_open(client) {
             return Err(Error::InvalidParameter);
         }
         let keys = raw::places(config.keys, config.keys_count, || KeyPlace::EMPTY);
         let seen = raw::places(config.seen, config.seen_count, || SeenPlace::EMPTY);
-        raw::put(client, make(storage, SliceMemory::new(keys, seen), settings)?);
+        let opened =
+            raw::put(client, Client::closed(storage, SliceMemory::over(keys, seen), settings));
+        let done = match identity {
+            Some(identity) => opened.create(identity, &[]),
+            None => opened.load(),
+        };
+        if done.is_err() {
+            raw::close(client)?;
+        }
+        done.map(|()| E4_OK)
     }
-    Ok(E4_OK)
 }
 
-pub(super) fn flag(value: u32) -> Result<bool> {
-    match value {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Error::InvalidParameter),
-    }
+pub(super) fn settings_of(settings: &e4_settings) -> Result<Settings> {
+    Ok(Settings {
+        window: Window { past: settings.past, future: settings.future },
+        transition: settings.transition,
+        accept_unknown_signers: match settings.accept_unknown_signers {
+            0 => false,
+            1 => true,
+            _ => return Err(Error::InvalidParameter),
+        },
+    })
 }
 
 pub(super) const E4_OK: i32 = 0;

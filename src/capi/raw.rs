@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 use super::sizes::E4_CLIENT_WORDS;
 use super::storage::Callbacks;
 use super::types::{e4_client, e4_key_place, e4_seen_place};
+use crate::bytes::wipe;
 use crate::client::Client;
 use crate::client::memory::{KeyPlace, SeenPlace, SliceMemory};
 use crate::error::{Error, Result};
@@ -26,6 +27,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Nothing.
+    pub const NONE: Self = Self { start: 0, len: 0, align: 1 };
+
     /// `count` values from `pointer`; NULL is refused unless `count` is 0.
     pub fn many<T>(pointer: *const T, count: usize) -> Self {
         let len = count.saturating_mul(size_of::<T>());
@@ -37,13 +41,13 @@ impl Span {
         Self::many(pointer, 1)
     }
 
-    fn is_sound(self) -> bool {
+    fn is_sound(&self) -> bool {
         let end = self.start.checked_add(self.len);
         let exists = self.start != 0 && self.len <= isize::MAX.unsigned_abs() && end.is_some();
         self.len == 0 || exists && self.start.is_multiple_of(self.align)
     }
 
-    fn is_apart(self, other: Self) -> bool {
+    fn is_apart(&self, other: &Self) -> bool {
         self.len == 0
             || other.len == 0
             || self.start.saturating_add(self.len) <= other.start
@@ -55,13 +59,23 @@ impl Span {
 ///
 /// # Errors
 /// [`Error::InvalidParameter`].
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
-    let sound = writes.iter().chain(reads).all(|span| span.is_sound());
-    let apart = writes.iter().enumerate().all(|(number, span)| {
-        let others = writes.iter().skip(number + 1).chain(reads);
-        others.into_iter().all(|other| span.is_apart(*other))
-    });
-    if sound && apart { Ok(()) } else { Err(Error::InvalidParameter) }
+    let mut rest = writes;
+    while let Some((span, others)) = rest.split_first() {
+        for other in [others, reads] {
+            if !other.iter().all(|other| span.is_apart(other)) {
+                return Err(Error::InvalidParameter);
+            }
+        }
+        rest = others;
+    }
+    for spans in [writes, reads] {
+        if !spans.iter().all(Span::is_sound) {
+            return Err(Error::InvalidParameter);
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that are read; empty where the pointer is NULL.
@@ -91,7 +105,70 @@ pub unsafe fn text<'a>(
 ) -> Result<&'a str> {
     // SAFETY: the contract of this function is that of `bytes`.
     let bytes = unsafe { bytes(pointer.cast(), len) };
-    core::str::from_utf8(bytes).map_err(|_| otherwise)
+    #[cfg(feature = "std")]
+    return core::str::from_utf8(bytes).map_err(|_| otherwise);
+    #[cfg(not(feature = "std"))]
+    // SAFETY: it was checked.
+    is_utf8(bytes).then(|| unsafe { core::str::from_utf8_unchecked(bytes) }).ok_or(otherwise)
+}
+
+/// Whether text is well-formed (Unicode, table 3-7). On microcontrollers it stands for the check of
+/// `core`, which is faster and takes 600 bytes.
+#[cfg(any(test, not(feature = "std")))]
+fn is_utf8(text: &[u8]) -> bool {
+    // How many bytes of a character are to come, and what the next of them may be.
+    let (mut rest, mut low, mut high) = (0, 0x80, 0xbf);
+    for &byte in text {
+        if rest > 0 {
+            if byte < low || byte > high {
+                return false;
+            }
+            (rest, low, high) = (rest - 1, 0x80, 0xbf);
+            continue;
+        }
+        match byte {
+            0xe0 => low = 0xa0,
+            0xed => high = 0x9f,
+            0xf0 => low = 0x90,
+            0xf4 => high = 0x8f,
+            _ => {}
+        }
+        rest = match byte {
+            0..=0x7f => 0,
+            0xc2..=0xdf => 1,
+            0xe0..=0xef => 2,
+            0xf0..=0xf4 => 3,
+            _ => return false,
+        };
+    }
+    rest == 0
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn is_utf8_is_what_core_says() {
+        // What stands for the bytes that are treated alike, and their neighbours.
+        let edges: [u8; 30] = [
+            0, 0x41, 0x7f, 0x80, 0x81, 0x8f, 0x90, 0x91, 0x9f, 0xa0, 0xa1, 0xbf, 0xc0, 0xc1, 0xc2,
+            0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xfe,
+            0xff,
+        ];
+        let check = |text: &[u8]| {
+            assert_eq!(super::is_utf8(text), core::str::from_utf8(text).is_ok(), "{text:x?}");
+        };
+        check(b"");
+        for a in 0..=255 {
+            check(&[a]);
+            for b in 0..=255 {
+                check(&[a, b]);
+                for c in edges {
+                    check(&[a, b, c]);
+                    edges.iter().for_each(|d| check(&[a, b, c, *d]));
+                }
+            }
+        }
+    }
 }
 
 /// An output of a fixed length: zero, then what `make` writes, and zero again if that fails.
@@ -104,20 +181,28 @@ pub unsafe fn text<'a>(
 pub unsafe fn fixed<const N: usize>(
     out: *mut u8,
     reads: &[Span],
-    make: impl FnOnce(&mut [u8; N]) -> Result<i32>,
+    mut make: impl FnMut(&mut [u8; N]) -> Result<i32>,
 ) -> Result<i32> {
-    check(&[Span::many(out, N)], reads)?;
-    // SAFETY: N bytes at `out` are not NULL and writable by the contract above, and nothing that
-    // is read in `make` overlaps them.
-    let out = unsafe {
-        out.write_bytes(0, N);
-        &mut *out.cast::<[u8; N]>()
-    };
-    let made = make(out);
-    if made.is_err() {
-        out.zeroize();
+    // SAFETY: the contract of this function is that of `filled`.
+    unsafe {
+        filled(out, N, reads, &mut |out| {
+            let out = out.first_chunk_mut().ok_or(Error::Internal)?;
+            Ok((N, make(out)?))
+        })
     }
-    made
+}
+
+/// [`fixed`], where the length is not of the type.
+///
+/// # Errors
+/// Those of [`fixed`].
+///
+/// # Safety
+/// That of [`fixed`].
+pub unsafe fn filled(out: *mut u8, len: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
+    let out = Output { out, capacity: len, len: core::ptr::null_mut(), also: Span::NONE };
+    // SAFETY: the contract of this function is that of `fill`.
+    unsafe { out.fill(len, reads, make) }
 }
 
 /// An output with a capacity.
@@ -125,13 +210,20 @@ pub unsafe fn fixed<const N: usize>(
 pub struct Output {
     out: *mut u8,
     capacity: usize,
+    /// NULL where the length is fixed.
     len: *mut usize,
     also: Span,
 }
 
+/// What writes an output: it gets zero bytes, and returns how many it has written, and a status.
+pub type Make<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<(usize, i32)>;
+
 impl Output {
-    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Self {
-        Self { out, capacity, len, also: Span::many::<u8>(core::ptr::null(), 0) }
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a pointer to the length that is refused.
+    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Result<Self> {
+        check(&[Span::one(len)], &[])?;
+        Ok(Self { out, capacity, len, also: Span::NONE })
     }
 
     /// Something else that the call writes.
@@ -147,18 +239,16 @@ impl Output {
     ///
     /// # Safety
     /// The output is writable, unless it is refused.
-    pub unsafe fn fill(
-        self,
-        need: usize,
-        reads: &[Span],
-        make: impl FnOnce(&mut [u8]) -> Result<(usize, i32)>,
-    ) -> Result<i32> {
-        let writes = [Span::one(self.len), Span::many(self.out, self.capacity), self.also];
-        if check(&[Span::one(self.len)], &[]).is_ok() {
-            // SAFETY: the length is not NULL, aligned, and writable by the contract above.
-            unsafe { self.len.write(0) };
-        }
-        check(&writes, reads)?;
+    pub unsafe fn fill(self, need: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
+        let set_len = |len| {
+            if !self.len.is_null() {
+                // SAFETY: aligned by `new`, and writable by the contract above.
+                unsafe { self.len.write(len) };
+            }
+        };
+        set_len(0);
+        let len = Span::many(self.len, usize::from(!self.len.is_null()));
+        check(&[len, Span::many(self.out, self.capacity), self.also], reads)?;
         let capacity = self.capacity.min(need);
         let out: &mut [u8] = if capacity == 0 {
             &mut []
@@ -170,15 +260,13 @@ impl Output {
                 core::slice::from_raw_parts_mut(self.out, capacity)
             }
         };
-        let made = make(out);
-        match made {
+        match make(out) {
             Ok((len, status)) => {
-                // SAFETY: as above.
-                unsafe { self.len.write(len) };
+                set_len(len);
                 Ok(status)
             }
             Err(error) => {
-                out.zeroize();
+                wipe(out);
                 Err(error)
             }
         }
@@ -212,17 +300,15 @@ fn magic_of(client: *const e4_client) -> u64 {
     MAGIC ^ client.addr() as u64
 }
 
-/// Whether a client is open.
-///
-/// # Errors
-/// [`Error::InvalidParameter`] for a pointer that is refused.
+/// Whether a client is open; one whose pointer is NULL or not aligned is not.
 ///
 /// # Safety
 /// `client` is readable, unless it is refused.
-pub unsafe fn is_open(client: *const e4_client) -> Result<bool> {
-    check(&[], &[Span::one(client)])?;
+pub unsafe fn is_open(client: *const e4_client) -> bool {
     // SAFETY: not NULL, aligned, and readable by the contract above; the magic comes first.
-    Ok(unsafe { client.cast::<u64>().read() } == magic_of(client))
+    !client.is_null()
+        && client.is_aligned()
+        && unsafe { client.cast::<u64>().read() } == magic_of(client)
 }
 
 /// An open client to look at.
@@ -236,7 +322,7 @@ pub unsafe fn client<'a>(client: *const e4_client) -> Result<&'a Inner> {
     // SAFETY: the contract above. Behind the magic of this address stands a client that `put`
     // wrote and `close` has not taken.
     unsafe {
-        if !is_open(client)? {
+        if !is_open(client) {
             return Err(Error::InvalidParameter);
         }
         Ok((*client.cast::<State>()).inner.assume_init_ref())
@@ -253,22 +339,22 @@ pub unsafe fn client<'a>(client: *const e4_client) -> Result<&'a Inner> {
 pub unsafe fn client_mut<'a>(client: *mut e4_client) -> Result<&'a mut Inner> {
     // SAFETY: as in `client`.
     unsafe {
-        if !is_open(client)? {
+        if !is_open(client) {
             return Err(Error::InvalidParameter);
         }
         Ok((*client.cast::<State>()).inner.assume_init_mut())
     }
 }
 
-/// Makes an `e4_client` of a client.
+/// Makes an `e4_client` of a client, in its place.
 ///
 /// # Safety
-/// `to` was checked, is writable and not open.
-pub unsafe fn put(to: *mut e4_client, inner: Inner) {
+/// `to` was checked, is writable and not open; nobody else uses it for `'a`.
+pub unsafe fn put<'a>(to: *mut e4_client, inner: Inner) -> &'a mut Inner {
     // SAFETY: the contract above; the struct is large enough by the assertion above.
     unsafe {
-        (*to.cast::<State>()).inner.write(inner);
         to.cast::<u64>().write(magic_of(to));
+        (*to.cast::<State>()).inner.write(inner)
     }
 }
 

@@ -5,24 +5,24 @@
 //! of the head. The head learns of the commands in slots later: before a slot is overwritten in
 //! the same second, since that would lose a SIV, and with every write of its own.
 
-use zeroize::Zeroize;
-
+use super::Client;
 use super::identity::Identity;
 #[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
-use super::records::{self, Entry, HEAD, Kind, PerKind, Previous, Stamp};
+use super::records::{self, Entry, HEAD, Kind, PerKind, Slot, Stamp};
 use super::storage::Storage;
-use super::{Client, Mark};
+use crate::bytes::wipe;
 use crate::command::{Command, Opcode, is_for_mode};
-use crate::crypto::keys::KEY_LEN;
-use crate::crypto::siv::Siv;
+use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
 use crate::wire::message::Sealed;
 
 impl<S: Storage, M: Memory> Client<S, M> {
+    // A frame of its own on microcontrollers: it is not to lie under the check of a signature.
+    #[cfg_attr(all(feature = "pubkey", not(feature = "std")), inline(never))]
     pub(super) fn unprotect_command(
         &mut self,
         now: Option<Timestamp>,
@@ -40,7 +40,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         if self.mark.contains(&stamp) {
             return Err(Error::Replayed);
         }
-        let plaintext = protect::open(&Siv::new(self.identity.command_key()), &sealed, out)?;
+        let plaintext = protect::open_once(self.identity.command_key(), &sealed, out)?;
         let mode = self.mode();
         let command = self.mark.check(&stamp).map(|()| {
             if !is_for_mode(plaintext, mode) {
@@ -48,19 +48,17 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Command::decode(plaintext)
         });
-        plaintext.zeroize();
+        wipe(plaintext);
         let applied = command?.and_then(|command| {
             let opcode = command.opcode();
-            self.apply(command, stamp, now.unwrap_or(stamp.time)).map(|()| opcode)
+            self.apply(command, &stamp, now.unwrap_or(stamp.time)).map(|()| opcode)
         });
         self.last = Some((stamp, applied.map(|_| ())));
         applied
     }
 
-    fn apply(&mut self, command: Command, stamp: Stamp, now: Timestamp) -> Result<()> {
-        if !command.is_for(self.mode()) {
-            return Err(Error::InvalidCommand);
-        }
+    /// Applies a command that is for the client's mode.
+    fn apply(&mut self, command: Command, stamp: &Stamp, now: Timestamp) -> Result<()> {
         match command {
             Command::SetTopicKey { topic, key } => {
                 self.set(Kind::Topic, topic.as_bytes(), key.expose(), stamp, now)
@@ -102,28 +100,28 @@ impl<S: Storage, M: Memory> Client<S, M> {
         kind: Kind,
         name: &[u8; ID_LEN],
         key: &[u8; KEY_LEN],
-        stamp: Stamp,
+        stamp: &Stamp,
         now: Timestamp,
     ) -> Result<()> {
-        let old = self.with_entry(kind, name, |entry| entry.cloned())?;
-        let known = old.is_some();
-        let entry = match old {
-            Some(old)
-                if subtle::ConstantTimeEq::ct_eq(old.key.as_slice(), key.as_slice()).into() =>
-            {
-                old
-            }
+        let mut entry = Entry::default();
+        let known = match self.entry(kind, name, &mut Entry::default())? {
             Some(old) => {
-                let previous = Previous { key: old.key, replaced_at: now };
-                let previous = (kind == Kind::Topic).then_some(previous);
-                Entry { slot: old.slot, key: *key, previous }
+                entry.clone_from(old);
+                true
             }
             None => {
-                let slot = self.free_slot()?;
-                Entry { slot, key: *key, previous: None }
+                entry.slot = self.free_slot()?;
+                false
             }
         };
-        let slot = records::encode_slot(kind, *self.generations.of(kind), &stamp, name, &entry);
+        if !is_same(&entry.key, key) {
+            if known && kind == Kind::Topic {
+                entry.set_previous(entry.key, now);
+            }
+            entry.key = *key;
+        }
+        let generation = *self.generations.of(kind);
+        let slot = records::encode_slot(kind, generation, stamp, name, entry.slot, &entry);
         self.write_slot(entry.slot, &slot, stamp)?;
         if !known {
             *self.live.of_mut(kind) += 1;
@@ -133,35 +131,35 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// Forgets a key: one slot. Of a key that is not there, only the replay mark is stored.
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], stamp: Stamp) -> Result<()> {
-        let Some(slot) = self.with_entry(kind, name, |entry| entry.map(|entry| entry.slot))? else {
+    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], stamp: &Stamp) -> Result<()> {
+        let found = self.entry(kind, name, &mut Entry::default())?.map(|entry| entry.slot);
+        let Some(slot) = found else {
             return self.write_head(None, self.generations, Some(stamp));
         };
-        self.write_slot(slot, &records::encode_free_slot(slot, &stamp), stamp)?;
+        self.write_slot(slot, &records::encode_free_slot(slot, stamp), stamp)?;
         *self.live.of_mut(kind) -= 1;
         self.memory.remove(kind, name);
         Ok(())
     }
 
     /// Forgets all keys of a kind: the head alone decides; the slots are wiped afterwards.
-    fn reset(&mut self, kind: Kind, stamp: Stamp) -> Result<()> {
+    fn reset(&mut self, kind: Kind, stamp: &Stamp) -> Result<()> {
         let mut generations = self.generations;
         let generation = generations.of_mut(kind);
         *generation = generation.checked_add(1).ok_or(Error::Internal)?;
         self.write_head(None, generations, Some(stamp))?;
         *self.live.of_mut(kind) = 0;
         self.memory.clear(kind);
+        let mut slot = Slot::default();
         for number in 1..=self.slots {
-            if let Ok(Some(slot)) = self.read_slot(number)
-                && slot.kind == Some(kind)
-            {
+            if self.existing_slot(number, &mut slot).is_ok() && slot.kind == Some(kind) {
                 self.wipe_slot(number, &slot.stamp);
             }
         }
         Ok(())
     }
 
-    fn set_identity(&mut self, identity: Identity, stamp: Stamp) -> Result<()> {
+    fn set_identity(&mut self, identity: Identity, stamp: &Stamp) -> Result<()> {
         self.write_head(Some(&identity), self.generations, Some(stamp))?;
         self.identity = identity;
         Ok(())
@@ -176,11 +174,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// The first free slot, or a new one.
     fn free_slot(&self) -> Result<u32> {
         if self.live.topics + self.live.peers < self.slots {
+            let mut slot = Slot::default();
             for number in 1..=self.slots {
-                let slot = self.read_slot(number)?.ok_or(Error::StateCorrupt)?;
-                let live =
-                    slot.kind.is_some_and(|kind| slot.generation == *self.generations.of(kind));
-                if !live {
+                self.existing_slot(number, &mut slot)?;
+                if !slot.kind.is_some_and(|kind| self.is_live(&slot, kind)) {
                     return Ok(number);
                 }
             }
@@ -189,7 +186,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// Writes a slot, which makes a command happen, and remembers the command.
-    fn write_slot(&mut self, slot: u32, bytes: &[u8], stamp: Stamp) -> Result<()> {
+    fn write_slot(&mut self, slot: u32, bytes: &[u8], stamp: &Stamp) -> Result<()> {
         let overwrites = slot <= self.slots;
         if overwrites && self.head_behind && stamp.time == self.mark.time() {
             self.write_head(None, self.generations, None)?;
@@ -202,19 +199,21 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// Writes the head with what is given and what stands, then remembers that and the command.
-    fn write_head(
+    pub(super) fn write_head(
         &mut self,
         identity: Option<&Identity>,
         generations: PerKind<u32>,
-        stamp: Option<Stamp>,
+        stamp: Option<&Stamp>,
     ) -> Result<()> {
-        let mut mark: Mark = self.mark.clone();
-        if let Some(stamp) = stamp {
-            mark.add(stamp);
+        let before = stamp.map(|stamp| self.mark.add(stamp));
+        let identity = identity.unwrap_or(&self.identity);
+        let head = records::encode_head(identity, &generations, &self.mark);
+        if let Err(error) = self.storage.write(HEAD, &head) {
+            if let Some(before) = before {
+                self.mark.restore(&before);
+            }
+            return Err(error);
         }
-        let head = records::encode_head(identity.unwrap_or(&self.identity), &generations, &mark);
-        self.storage.write(HEAD, &head)?;
-        self.mark = mark;
         self.generations = generations;
         self.head_behind = false;
         Ok(())

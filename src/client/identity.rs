@@ -10,7 +10,7 @@ use crate::crypto::keys::{IdKey, KEY_LEN};
 use crate::crypto::sign::{PublicKey, SigningKey};
 #[cfg(any(feature = "pubkey", feature = "password"))]
 use crate::error::Result;
-use crate::id::{ClientId, Mode};
+use crate::id::{ClientId, ID_LEN, Mode};
 
 /// What a client is provisioned with: its id and its keys. Printing it gives neither key.
 pub struct Identity {
@@ -31,6 +31,11 @@ pub(crate) enum Keys {
 }
 
 impl Identity {
+    /// What stands in the place of an identity until there is one.
+    pub(super) const fn nobody() -> Self {
+        Self::symmetric(ClientId::from_bytes([0; ID_LEN]), IdKey::none())
+    }
+
     /// An SK client.
     pub const fn symmetric(id: ClientId, key: IdKey) -> Self {
         Self { id, keys: Keys::Symmetric(key) }

@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::records::{Entry, Kind, Previous};
+use super::records::{Entry, Kind};
 use super::storage::Storage;
 use super::{Client, DefaultMemory, Identity, Settings};
 use crate::crypto::hash::short_hash;
@@ -96,19 +96,14 @@ impl<S: Storage> Client<S> {
     /// # Errors
     /// [`Error::AlreadyProvisioned`], errors of the storage.
     pub fn import(storage: S, state: Imported) -> Result<Self> {
-        let Imported { identity, keys } = state;
-        Self::create(
-            storage,
-            DefaultMemory::default(),
-            Settings::default(),
-            identity,
-            keys.into_iter(),
-        )
+        let mut client = Self::closed(storage, DefaultMemory::default(), Settings::default());
+        client.create(state.identity, &state.keys)?;
+        Ok(client)
     }
 }
 
-fn named(kind: Kind, name: [u8; ID_LEN], key: [u8; KEY_LEN], previous: Option<Previous>) -> Named {
-    (kind, name, Entry { slot: 0, key, previous })
+fn named(kind: Kind, name: [u8; ID_LEN], key: &[u8; KEY_LEN]) -> Named {
+    (kind, name, Entry::new(key))
 }
 
 /// e4go keeps a replaced key as `key (32) | time (8)` under the hash of the topic hash.
@@ -119,7 +114,7 @@ fn e4go_topics(entries: &Map<String, Value>) -> Result<Vec<Named>> {
         let name = *ClientId::from_hex(name).ok_or(Error::StateIncompatible)?.as_bytes();
         let value = base64(value)?;
         match (<[u8; KEY_LEN]>::try_from(value.as_slice()), value.split_last_chunk()) {
-            (Ok(key), _) if !is_zero(&key) => current.push(named(Kind::Topic, name, key, None)),
+            (Ok(key), _) if !is_zero(&key) => current.push(named(Kind::Topic, name, &key)),
             (Err(_), Some((key, time))) if key.len() == KEY_LEN => {
                 replaced.push((name, array(key)?, Timestamp::from_bytes(*time)));
             }
@@ -130,7 +125,7 @@ fn e4go_topics(entries: &Map<String, Value>) -> Result<Vec<Named>> {
         let slot: [u8; ID_LEN] = short_hash(&[&*name]);
         let found = replaced.iter().find(|(at, ..)| *at == slot);
         if let (Kind::Topic, Some((_, key, replaced_at))) = (kind, found) {
-            entry.previous = Some(Previous { key: *key, replaced_at: *replaced_at });
+            entry.set_previous(*key, *replaced_at);
         }
     }
     Ok(current)
@@ -146,7 +141,7 @@ fn e4go_key_pair(id: ClientId, data: &Value) -> Result<(Identity, Vec<Named>)> {
     for (name, value) in object(field(data, "PubKeys")?)? {
         let name = *ClientId::from_hex(name).ok_or(Error::StateIncompatible)?.as_bytes();
         if let Ok(key) = PublicKey::from_slice(&base64(value)?) {
-            peers.push(named(Kind::Peer, name, *key.as_bytes(), None));
+            peers.push(named(Kind::Peer, name, key.as_bytes()));
         }
     }
     Ok((Identity::public_key(id, signing, c2)?, peers))
@@ -180,7 +175,7 @@ fn libe4_keys(kind: Kind, rest: &mut &[u8], keys: &mut Vec<Named>) -> Result<()>
         let key = *take::<KEY_LEN>(rest)?;
         let known = keys.iter().any(|(of, at, _)| *of == kind && *at == name);
         if !known && !is_zero(&key) && is_usable(kind, &key) {
-            keys.push(named(kind, name, key, None));
+            keys.push(named(kind, name, &key));
         }
     }
     Ok(())

@@ -3,51 +3,55 @@
 
 use super::Client;
 use super::memory::Memory;
-use super::records::{self, Entry, Kind};
-use super::storage::{RECORD_MAX, Storage};
+use super::records::{self, Entry, Kind, SLOT_LEN, Slot};
+use super::storage::Storage;
+use crate::bytes::{Bytes, wipe};
 use crate::error::{Error, Result};
 use crate::id::ID_LEN;
 use crate::sizes::KEY_LEN;
 
 impl<S: Storage, M: Memory> Client<S, M> {
-    /// Looks a key up: in the table, and if that does not hold all, in the storage.
-    pub(super) fn with_entry<R>(
-        &self,
+    /// Looks a key up: in the table, and if that does not hold all, in the storage; what is found
+    /// there is put into `stored`.
+    pub(super) fn entry<'a>(
+        &'a self,
         kind: Kind,
         name: &[u8; ID_LEN],
-        then: impl FnOnce(Option<&Entry>) -> R,
-    ) -> Result<R> {
+        stored: &'a mut Entry,
+    ) -> Result<Option<&'a Entry>> {
         if let Some(entry) = self.memory.get(kind, name) {
-            return Ok(then(Some(entry)));
+            return Ok(Some(entry));
         }
-        let mut found = None;
+        let mut found = false;
         if self.overflows(kind) {
-            self.each_stored(kind, |at, entry| {
-                if at == name {
-                    found = Some(entry);
+            self.each_stored(kind, &mut |slot| {
+                if slot.name == *name {
+                    stored.clone_from(&slot.entry);
+                    found = true;
                 }
             })?;
         }
-        Ok(then(found.as_ref()))
+        Ok(found.then_some(stored))
     }
 
-    /// The key with the lowest name above `after`, and that name.
-    pub(super) fn next_entry(
-        &self,
-        kind: Kind,
-        after: Option<&[u8; ID_LEN]>,
-    ) -> Result<Option<NamedKey>> {
-        let own = |(name, entry): (&[u8; ID_LEN], &Entry)| (*name, entry.key.into());
-        let mut lowest = self.memory.next(kind, after).map(own);
-        if self.overflows(kind) {
-            self.each_stored(kind, |name, entry| {
-                let above = after.is_none_or(|after| name > after);
-                if above && lowest.as_ref().is_none_or(|(lowest, _)| name < lowest) {
-                    lowest = Some(own((name, &entry)));
-                }
-            })?;
+    /// The key with the lowest name above that in `next`, and its name, in place of what is there;
+    /// with `first`, the lowest of all. False if there is none.
+    pub(super) fn next_entry(&self, kind: Kind, first: bool, next: &mut NamedKey) -> Result<bool> {
+        let after = next.name;
+        let after = (!first).then_some(&after);
+        if !self.overflows(kind) {
+            let found = self.memory.next(kind, after);
+            return Ok(found.map(|(name, entry)| next.set(name, &entry.key)).is_some());
         }
-        Ok(lowest)
+        let mut found = false;
+        self.each_stored(kind, &mut |slot| {
+            let above = after.is_none_or(|after| slot.name > *after);
+            if above && (!found || slot.name < next.name) {
+                next.set(&slot.name, &slot.entry.key);
+                found = true;
+            }
+        })?;
+        Ok(found)
     }
 
     /// Whether keys of a kind stand in the storage alone.
@@ -55,42 +59,78 @@ impl<S: Storage, M: Memory> Client<S, M> {
         self.memory.count(kind) < *self.live.of(kind)
     }
 
-    pub(super) fn each_stored(
-        &self,
-        kind: Kind,
-        mut each: impl FnMut(&[u8; ID_LEN], Entry),
-    ) -> Result<()> {
+    fn each_stored(&self, kind: Kind, each: &mut dyn FnMut(&Slot)) -> Result<()> {
+        let mut slot = Slot::default();
         for number in 1..=self.slots {
-            let slot = self.read_slot(number)?.ok_or(Error::StateCorrupt)?;
-            if slot.kind == Some(kind) && slot.generation == *self.generations.of(kind) {
-                each(&slot.name, slot.entry);
+            self.existing_slot(number, &mut slot)?;
+            if self.is_live(&slot, kind) {
+                each(&slot);
             }
         }
         Ok(())
     }
 
-    pub(super) fn read_slot(&self, slot: u32) -> Result<Option<records::Slot>> {
-        read_record(&self.storage, slot, |bytes| records::decode_slot(slot, bytes))
+    /// Whether a slot holds a key of a kind, which no reset has forgotten.
+    pub(super) fn is_live(&self, slot: &Slot, kind: Kind) -> bool {
+        slot.kind == Some(kind) && slot.generation == *self.generations.of(kind)
+    }
+
+    /// Reads a slot; false if there is none.
+    pub(super) fn read_slot(&self, number: u32, slot: &mut Slot) -> Result<bool> {
+        let mut buffer = Bytes::<SLOT_LEN>::new();
+        let Some(bytes) = read_record(&self.storage, number, buffer.room(SLOT_LEN))? else {
+            return Ok(false);
+        };
+        records::decode_slot(number, bytes, slot).map(|()| true)
+    }
+
+    /// Reads a slot that was there.
+    pub(super) fn existing_slot(&self, number: u32, slot: &mut Slot) -> Result<()> {
+        if self.read_slot(number, slot)? { Ok(()) } else { Err(Error::StateCorrupt) }
     }
 }
 
 /// A name and the key of that name.
-pub(super) type NamedKey = ([u8; ID_LEN], zeroize::Zeroizing<[u8; KEY_LEN]>);
+#[derive(Default)]
+pub(super) struct NamedKey {
+    pub name: [u8; ID_LEN],
+    pub key: [u8; KEY_LEN],
+}
 
-pub(super) fn read_record<S: Storage, R>(
-    storage: &S,
+impl Drop for NamedKey {
+    fn drop(&mut self) {
+        wipe(&mut self.key);
+    }
+}
+
+impl NamedKey {
+    fn set(&mut self, name: &[u8; ID_LEN], key: &[u8; KEY_LEN]) {
+        (self.name, self.key) = (*name, *key);
+    }
+}
+
+pub(super) fn read_record<'b>(
+    storage: &impl Storage,
     record: u32,
-    decode: impl FnOnce(&[u8]) -> Result<R>,
-) -> Result<Option<R>> {
-    let mut buffer = zeroize::Zeroizing::new([0; RECORD_MAX]);
-    let Some(length) = storage.read(record, &mut *buffer)? else { return Ok(None) };
-    decode(buffer.get(..length).ok_or(Error::Storage)?).map(Some)
+    buffer: &'b mut [u8],
+) -> Result<Option<&'b [u8]>> {
+    let Some(length) = storage.read(record, buffer)? else { return Ok(None) };
+    buffer.get(..length).ok_or(Error::Storage).map(Some)
+}
+
+/// Whether there is a record, of whatever length.
+pub(super) fn exists(storage: &impl Storage, record: u32) -> Result<bool> {
+    match storage.read(record, Bytes::<SLOT_LEN>::new().room(SLOT_LEN)) {
+        // The head is longer than this buffer.
+        Err(Error::StateIncompatible) => Ok(true),
+        read => Ok(read?.is_some()),
+    }
 }
 
 /// Erases the slots from the last to the first, so that an interruption leaves no gap.
-pub(super) fn erase_slots<S: Storage>(storage: &mut S) -> Result<()> {
+pub(super) fn erase_slots(storage: &mut impl Storage) -> Result<()> {
     let mut slots = 0;
-    while read_record(storage, slots + 1, |_| Ok(()))?.is_some() {
+    while exists(storage, slots + 1)? {
         slots += 1;
     }
     (1..=slots).rev().try_for_each(|slot| storage.erase(slot))

@@ -10,7 +10,6 @@ use crate::wire::message::SIV_LEN;
 pub const MARK_SIVS: usize = 16;
 
 /// The time of the newest applied command and the SIVs of the last sixteen applied in that second.
-#[derive(Clone)]
 pub struct Mark {
     time: Timestamp,
     sivs: [[u8; SIV_LEN]; MARK_SIVS],
@@ -43,15 +42,34 @@ impl Mark {
         Ok(())
     }
 
-    /// Remembers a command that is not older than the newest one.
-    pub fn add(&mut self, stamp: Stamp) {
-        if stamp.time > self.time {
-            *self = Self::new(stamp.time);
+    /// Remembers a command that is not older than the newest one. What it returns takes that back.
+    pub fn add(&mut self, stamp: &Stamp) -> Before {
+        let Self { time, count, next, .. } = *self;
+        if stamp.time > time {
+            (self.time, self.count, self.next) = (stamp.time, 0, 0);
         }
-        if let Some(place) = self.sivs.get_mut(self.next) {
-            *place = stamp.siv;
-        }
-        self.next = (self.next + 1) % MARK_SIVS;
+        let at = self.next;
+        let place = self.sivs.get_mut(at);
+        let siv = place.map_or([0; SIV_LEN], |place| core::mem::replace(place, stamp.siv));
+        self.next = (at + 1) % MARK_SIVS;
         self.count = (self.count + 1).min(MARK_SIVS);
+        Before { time, count, next, at, siv }
     }
+
+    /// Takes the last [`Mark::add`] back.
+    pub fn restore(&mut self, before: &Before) {
+        (self.time, self.count, self.next) = (before.time, before.count, before.next);
+        if let Some(place) = self.sivs.get_mut(before.at) {
+            *place = before.siv;
+        }
+    }
+}
+
+/// What a [`Mark`] was before a command was added.
+pub struct Before {
+    time: Timestamp,
+    count: usize,
+    next: usize,
+    at: usize,
+    siv: [u8; SIV_LEN],
 }

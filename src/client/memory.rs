@@ -178,6 +178,11 @@ impl<'a> SliceMemory<'a> {
     pub fn new(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
         keys.iter_mut().for_each(|place| place.0 = None);
         seen.iter_mut().for_each(|place| place.0 = None);
+        Self::over(keys, seen)
+    }
+
+    /// Takes over places that are empty.
+    pub(crate) fn over(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
         Self { keys, seen }
     }
 
@@ -232,17 +237,20 @@ impl Memory for SliceMemory<'_> {
         above.min_by_key(|(name, _)| *name)
     }
 
-    fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
-        if self.seen.is_empty() {
-            return true;
+    fn first_time(&mut self, _oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
+        // An empty place comes first, then that of the oldest message.
+        let (mut oldest, mut oldest_place) = (u64::MAX, None);
+        for place in &mut *self.seen {
+            let age = match &place.0 {
+                Some((at, known)) if *at == time && known == siv => return false,
+                Some((at, _)) => at.as_secs(),
+                None => 0,
+            };
+            if age <= oldest {
+                (oldest, oldest_place) = (age, Some(place));
+            }
         }
-        if self.seen.iter().any(|place| place.0 == Some((time, *siv))) {
-            return false;
-        }
-        // An empty place comes first, then the oldest message.
-        let place =
-            self.seen.iter_mut().min_by_key(|place| place.0.filter(|(at, _)| *at >= oldest));
-        if let Some(place) = place {
+        if let Some(place) = oldest_place {
             place.0 = Some((time, *siv));
         }
         true

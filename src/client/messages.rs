@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Messages out and in (PROTOCOL sections 2, 3 and 7).
 
-use zeroize::Zeroize;
-
 use super::Client;
+#[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
 use super::records::{Entry, Kind};
 use super::storage::Storage;
+use crate::bytes::wipe;
 use crate::command::Opcode;
 use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
@@ -68,13 +68,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
         let hash = self.memory.topic_hash(topic)?;
         let now = self.time(now.into())?;
-        if let Some(siv) = self.memory.cipher(Kind::Topic, hash.as_bytes()) {
-            return self.seal(siv, now, message, out);
+        let out = match self.memory.cipher(Kind::Topic, hash.as_bytes()) {
+            Some(siv) => self.seal(siv, now, message, out),
+            None => self.seal_once(&hash, now, message, out),
+        }?;
+        #[cfg(feature = "pubkey")]
+        if let Keys::KeyPair { signing, .. } = self.identity.keys() {
+            protect::sign(signing, out)?;
         }
-        self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            let entry = entry.ok_or(Error::TopicKeyMissing)?;
-            self.seal(&Siv::new(&entry.key), now, message, out)
-        })?
+        Ok(out)
     }
 
     /// Takes in what arrived on a topic: a message for the application, or, on the control topic,
@@ -102,13 +104,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
         let hash = self.memory.topic_hash(topic)?;
-        let (sealed, signer) = self.with_entry(Kind::Topic, hash.as_bytes(), |entry| {
-            self.open_message(now, &hash, entry.ok_or(Error::TopicKeyMissing)?, protected, out)
-        })??;
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
+        let (sealed, signer) =
+            self.open_message(now, &hash, entry.ok_or(Error::TopicKeyMissing)?, protected, out)?;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
-            plaintext.zeroize();
+            wipe(plaintext);
             return Err(Error::Replayed);
         }
         Ok(Unprotected::Message(Message { plaintext, timestamp: sealed.time(), signer }))
@@ -152,6 +155,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
+    /// All but the signature.
     fn seal<'o>(
         &self,
         siv: &Siv,
@@ -159,25 +163,33 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        match self.identity.keys() {
-            Keys::Symmetric(_) => protect::seal(siv, now, message, out),
+        match self.mode() {
+            Mode::Symmetric => protect::seal(siv, now, message, out),
             #[cfg(feature = "pubkey")]
-            Keys::KeyPair { signing, .. } => {
-                protect::seal_signed(siv, self.id(), signing, now, message, out)
-            }
+            Mode::PublicKey => protect::seal_unsigned(siv, self.id(), now, message, out),
+            #[cfg(not(feature = "pubkey"))]
+            Mode::PublicKey => Err(Error::Internal),
         }
     }
 
-    /// Uses a topic key as a cipher: the one that the table keeps, or one made for this once.
-    fn with_cipher<R>(&self, topic: &TopicHash, entry: &Entry, then: impl FnOnce(&Siv) -> R) -> R {
-        match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
-            Some(siv) => then(siv),
-            None => then(&Siv::new(&entry.key)),
-        }
+    /// [`Self::seal`] with a key that the table does not make ready. A frame of its own on
+    /// microcontrollers: it is not to lie under the making of a signature.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn seal_once<'o>(
+        &self,
+        topic: &TopicHash,
+        now: Timestamp,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8]> {
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, topic.as_bytes(), &mut stored)?;
+        let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
+        Siv::once(key, |siv| self.seal(siv, now, message, out))
     }
 
     fn is_control_topic(&self, topic: &str) -> bool {
-        topic.len() == CONTROL_TOPIC_LEN && *topic == *self.control_topic()
+        topic.len() == CONTROL_TOPIC_LEN && topic.as_bytes() == self.control_topic().as_bytes()
     }
 
     /// Whether a timestamp is near the clock; without one, not much before the last command.
@@ -213,15 +225,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             Mode::PublicKey => self.check_signed(now, protected)?,
         };
-        let open = |siv: &Siv| protect::open(siv, &sealed, out).map(drop);
-        let opened = self.with_cipher(topic, entry, open);
-        let opened = match (opened, &entry.previous) {
-            (Err(Error::InvalidTag), Some(previous))
-                if self.in_transition(previous.replaced_at, now) =>
-            {
-                protect::open(&Siv::new(&previous.key), &sealed, out).map(drop)
+        let opened = match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
+            Some(siv) => protect::open(siv, &sealed, out),
+            None => protect::open_once(&entry.key, &sealed, out),
+        };
+        let opened = match (opened, entry.previous()) {
+            (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
+                protect::open_once(previous, &sealed, out).map(drop)
             }
-            (opened, _) => opened,
+            (opened, _) => opened.map(drop),
         };
         opened.map(|()| (sealed, signer))
     }
@@ -234,14 +246,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
     ) -> Result<(Sealed<'p>, Option<Signer>)> {
         let message = Signed::parse(protected)?;
         self.check_time(message.sealed.time(), now)?;
-        let verified =
-            self.with_entry(Kind::Peer, message.signer.as_bytes(), |peer| match peer {
-                Some(peer) => crate::crypto::sign::PublicKey::from_stored(&peer.key)?
-                    .verify(message.signed, message.signature)
-                    .map(|()| true),
-                None if self.settings.accept_unknown_signers => Ok(false),
-                None => Err(Error::SignerUnknown),
-            })??;
+        let mut stored = Entry::default();
+        let verified = match self.entry(Kind::Peer, message.signer.as_bytes(), &mut stored)? {
+            Some(peer) => {
+                crate::crypto::sign::verify(&peer.key, message.signed, message.signature)?;
+                true
+            }
+            None if self.settings.accept_unknown_signers => false,
+            None => return Err(Error::SignerUnknown),
+        };
         Ok((message.sealed, Some(Signer { id: message.signer, verified })))
     }
 

@@ -18,16 +18,17 @@ pub use identity::Identity;
 pub use messages::{Message, Signer, Unprotected};
 
 use self::identity::Keys;
-use self::lookup::{erase_slots, read_record};
+use self::lookup::{NamedKey, erase_slots, exists, read_record};
 use self::mark::Mark;
 use self::memory::Memory;
-use self::records::{Entry, HEAD, Kind, PerKind, Stamp};
-use self::storage::Storage;
+use self::records::{Entry, HEAD, Kind, PerKind, Slot, Stamp};
+use self::storage::{RECORD_MAX, Storage};
+use crate::bytes::Bytes;
 use crate::crypto::hash::sha3_256;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp, TopicHash};
 use crate::protect::{self, ProtectedAnswer, Window};
-use crate::wire::answer::{Answer, StateDigest};
+use crate::wire::answer::{ANSWER_LEN, Answer, StateDigest};
 use crate::wire::message::SIV_LEN;
 use crate::wire::topic::ClientTopic;
 
@@ -109,76 +110,87 @@ impl<S: Storage, M: Memory> Client<S, M> {
         settings: Settings,
         identity: Identity,
     ) -> Result<Self> {
-        Self::create(storage, memory, settings, identity, core::iter::empty())
-    }
-
-    /// Writes the keys of a new client, then its head, which makes it exist.
-    fn create(
-        mut storage: S,
-        memory: M,
-        settings: Settings,
-        identity: Identity,
-        keys: impl Iterator<Item = (Kind, [u8; ID_LEN], Entry)>,
-    ) -> Result<Self> {
-        if read_record(&storage, HEAD, |_| Ok(()))?.is_some() {
-            return Err(Error::AlreadyProvisioned);
-        }
-        // What an interrupted `forget` or import left.
-        erase_slots(&mut storage)?;
-        let mut slots = 0;
-        for (kind, name, mut entry) in keys {
-            slots += 1;
-            entry.slot = slots;
-            let slot = records::encode_slot(kind, 0, &Stamp::default(), &name, &entry);
-            storage.write(slots, &slot)?;
-        }
-        let mark = Mark::new(Timestamp::default());
-        let head = records::encode_head(&identity, &PerKind::default(), &mark);
-        storage.write(HEAD, &head)?;
-        Self::open_with(storage, memory, settings)
+        let mut client = Self::closed(storage, memory, settings);
+        client.create(identity, &[])?;
+        Ok(client)
     }
 
     /// [`Client::open`] with a given table and settings.
     ///
     /// # Errors
     /// Those of [`Client::open`].
-    pub fn open_with(mut storage: S, memory: M, settings: Settings) -> Result<Self> {
-        let Some(head) = read_record(&storage, HEAD, records::decode_head)? else {
-            erase_slots(&mut storage)?;
-            return Err(Error::NotProvisioned);
-        };
-        let mut client = Self {
-            storage,
-            memory,
-            settings,
-            identity: head.identity,
-            generations: head.generations,
-            mark: head.mark,
-            head_behind: false,
-            slots: 0,
-            live: PerKind::default(),
-            last: None,
-        };
+    pub fn open_with(storage: S, memory: M, settings: Settings) -> Result<Self> {
+        let mut client = Self::closed(storage, memory, settings);
         client.load()?;
         Ok(client)
     }
 
+    /// A client that is nobody yet, until [`Client::create`] or [`Client::load`].
+    pub(crate) fn closed(storage: S, memory: M, settings: Settings) -> Self {
+        Self {
+            storage,
+            memory,
+            settings,
+            identity: Identity::nobody(),
+            generations: PerKind::default(),
+            mark: Mark::new(Timestamp::default()),
+            head_behind: false,
+            slots: 0,
+            live: PerKind::default(),
+            last: None,
+        }
+    }
+
+    /// Stores a new client with the keys that it brings, and becomes it. The head, which is
+    /// written last, makes it exist.
+    pub(crate) fn create(
+        &mut self,
+        identity: Identity,
+        keys: &[(Kind, [u8; ID_LEN], Entry)],
+    ) -> Result<()> {
+        if exists(&self.storage, HEAD)? {
+            return Err(Error::AlreadyProvisioned);
+        }
+        // What an interrupted `forget` or import left.
+        erase_slots(&mut self.storage)?;
+        for (number, (kind, name, entry)) in (1..).zip(keys) {
+            let slot = records::encode_slot(*kind, 0, &Stamp::default(), name, number, entry);
+            self.storage.write(number, &slot)?;
+        }
+        self.identity = identity;
+        self.write_head(None, self.generations, None)?;
+        self.load()
+    }
+
+    /// Becomes the stored client.
+    pub(crate) fn load(&mut self) -> Result<()> {
+        let mut buffer = Bytes::<RECORD_MAX>::new();
+        let Some(head) = read_record(&self.storage, HEAD, buffer.room(RECORD_MAX))? else {
+            erase_slots(&mut self.storage)?;
+            return Err(Error::NotProvisioned);
+        };
+        (self.identity, self.generations) = records::decode_head(head, &mut self.mark)?;
+        drop(buffer);
+        self.load_slots()
+    }
+
     /// Reads every slot: keys into the table, and commands that the head does not know into the
     /// replay mark. Keys that a reset forgot but a power cut kept are wiped.
-    fn load(&mut self) -> Result<()> {
-        while let Some(slot) = self.read_slot(self.slots + 1)? {
+    fn load_slots(&mut self) -> Result<()> {
+        let mut slot = Slot::default();
+        while self.read_slot(self.slots + 1, &mut slot)? {
             self.slots += 1;
             if slot.stamp.time >= self.mark.time()
                 && slot.stamp != Stamp::default()
                 && !self.mark.contains(&slot.stamp)
             {
-                self.mark.add(slot.stamp);
+                self.mark.add(&slot.stamp);
                 self.head_behind = true;
             }
             match slot.kind {
-                Some(kind) if slot.generation == *self.generations.of(kind) => {
+                Some(kind) if self.is_live(&slot, kind) => {
                     *self.live.of_mut(kind) += 1;
-                    self.memory.put(kind, slot.name, slot.entry);
+                    self.memory.put(kind, slot.name, slot.entry.clone());
                 }
                 Some(_) => self.wipe_slot(self.slots, &slot.stamp),
                 None => {}
@@ -245,7 +257,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// [`Error::InvalidTopic`], errors of the storage.
     pub fn has_topic(&self, topic: &str) -> Result<bool> {
         let hash = TopicHash::from_topic(topic)?;
-        self.with_entry(Kind::Topic, hash.as_bytes(), |entry| entry.is_some())
+        Ok(self.entry(Kind::Topic, hash.as_bytes(), &mut Entry::default())?.is_some())
     }
 
     /// How many topic keys the client holds.
@@ -265,10 +277,20 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::ClockUnknown`], errors of the storage.
     pub fn answer(&mut self, now: impl Into<Option<Timestamp>>) -> Result<Option<ProtectedAnswer>> {
-        let Some((stamp, status)) = self.last else { return Ok(None) };
-        let answer = self.protect_answer(now.into(), Some(stamp.siv), status)?;
+        let mut answer = [0; ANSWER_LEN];
+        Ok(self.answer_into(now.into(), &mut answer)?.then_some(answer))
+    }
+
+    /// [`Client::answer`], in its place; false if there is none.
+    pub(crate) fn answer_into(
+        &mut self,
+        now: Option<Timestamp>,
+        out: &mut ProtectedAnswer,
+    ) -> Result<bool> {
+        let Some((stamp, status)) = self.last else { return Ok(false) };
+        self.protect_answer(now, Some(stamp.siv), status, out)?;
         self.last = None;
-        Ok(Some(answer))
+        Ok(true)
     }
 
     /// A "hello", by which a client that has lost its way asks C2 to be brought up to date; it is
@@ -277,22 +299,21 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::ClockUnknown`], errors of the storage.
     pub fn hello(&self, now: impl Into<Option<Timestamp>>) -> Result<ProtectedAnswer> {
-        self.protect_answer(now.into(), None, Ok(()))
+        let mut hello = [0; ANSWER_LEN];
+        self.protect_answer(now.into(), None, Ok(()), &mut hello)?;
+        Ok(hello)
     }
 
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn protect_answer(
         &self,
         now: Option<Timestamp>,
         command: Option<[u8; SIV_LEN]>,
         status: Result<()>,
-    ) -> Result<ProtectedAnswer> {
+        out: &mut ProtectedAnswer,
+    ) -> Result<()> {
         let answer = Answer { command, status, digest: self.digest()? };
-        let now = self.time(now)?;
-        match self.identity.keys() {
-            Keys::Symmetric(key) => protect::protect_answer(key, now, &answer),
-            #[cfg(feature = "pubkey")]
-            Keys::KeyPair { shared, .. } => protect::protect_answer(shared, now, &answer),
-        }
+        protect::seal_answer(self.identity.command_key(), self.time(now)?, &answer, out)
     }
 
     /// The digest of the keys that the client holds (PROTOCOL section 11).
@@ -301,14 +322,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// Errors of the storage.
     pub fn digest(&self) -> Result<StateDigest> {
         let mut digest = protect::StateDigester::default();
+        let mut next = NamedKey::default();
         for kind in [Kind::Topic, Kind::Peer] {
-            let mut after = None;
-            while let Some((name, key)) = self.next_entry(kind, after.as_ref())? {
+            let mut first = true;
+            while self.next_entry(kind, first, &mut next)? {
                 match kind {
-                    Kind::Topic => digest.topic(&name, &sha3_256(&[&*key])),
-                    Kind::Peer => digest.peer(&name, &key),
+                    Kind::Topic => digest.topic(&next.name, &sha3_256(&[&next.key])),
+                    Kind::Peer => digest.peer(&next.name, &next.key),
                 }
-                after = Some(name);
+                first = false;
             }
         }
         Ok(digest.finish())

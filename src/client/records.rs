@@ -11,13 +11,14 @@
 //! 1 topic key, 2 public key. A slot of an earlier generation than the head's is free: that
 //! is how ResetTopics forgets everything in one write.
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 use super::identity::{Identity, Keys};
 use super::mark::{MARK_SIVS, Mark};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, wipe};
 use crate::crypto::hash::short_hash;
 use crate::crypto::keys::{IdKey, KEY_LEN};
+use crate::crypto::reveal;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
 use crate::wire::message::SIV_LEN;
@@ -73,23 +74,44 @@ pub struct Stamp {
 }
 
 /// A key, where it is stored, and the one that it replaced.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Default)]
 pub struct Entry {
-    #[zeroize(skip)]
     pub(crate) slot: u32,
     pub(crate) key: [u8; KEY_LEN],
-    pub(crate) previous: Option<Previous>,
+    /// Zero where there is none.
+    previous: [u8; KEY_LEN],
+    replaced_at: Timestamp,
+    has_previous: bool,
 }
 
-/// A topic key that was replaced.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Previous {
-    pub(crate) key: [u8; KEY_LEN],
-    #[zeroize(skip)]
-    pub(crate) replaced_at: Timestamp,
+impl Drop for Entry {
+    fn drop(&mut self) {
+        wipe(&mut self.key);
+        wipe(&mut self.previous);
+    }
+}
+
+impl ZeroizeOnDrop for Entry {}
+
+impl Entry {
+    #[cfg(feature = "std")]
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
+        let (previous, replaced_at) = ([0; KEY_LEN], Timestamp::default());
+        Self { slot: 0, key: *key, previous, replaced_at, has_previous: false }
+    }
+
+    /// The topic key that was replaced, and when.
+    pub(crate) fn previous(&self) -> Option<(&[u8; KEY_LEN], Timestamp)> {
+        self.has_previous.then_some((&self.previous, self.replaced_at))
+    }
+
+    pub(crate) fn set_previous(&mut self, key: [u8; KEY_LEN], replaced_at: Timestamp) {
+        (self.previous, self.replaced_at, self.has_previous) = (key, replaced_at, true);
+    }
 }
 
 /// A slot as it is read.
+#[derive(Default)]
 pub struct Slot {
     pub kind: Option<Kind>,
     pub generation: u32,
@@ -98,17 +120,9 @@ pub struct Slot {
     pub entry: Entry,
 }
 
-/// The head as it is read.
-pub struct Head {
-    pub identity: Identity,
-    pub generations: PerKind<u32>,
-    pub mark: Mark,
-}
-
-/// Adds the check.
-fn finish<const N: usize>(record: u32, body: Bytes<N>) -> Bytes<N> {
-    let check: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), &body]);
-    body.with(&check)
+/// The start of a hash over the number of a record and what it holds before this.
+fn check(record: u32, body: &[u8]) -> [u8; CHECK_LEN] {
+    short_hash(&[&record.to_le_bytes(), body])
 }
 
 /// The fields of a record, one after the other.
@@ -117,8 +131,7 @@ struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     fn checked(record: u32, bytes: &'a [u8]) -> Result<Self> {
         let (body, check) = bytes.split_last_chunk().ok_or(Error::StateCorrupt)?;
-        let expected: [u8; CHECK_LEN] = short_hash(&[&record.to_le_bytes(), body]);
-        if *check != expected {
+        if reveal(*check) != reveal(self::check(record, body)) {
             return Err(Error::StateCorrupt);
         }
         Ok(Self(body))
@@ -149,28 +162,33 @@ pub fn encode_head(
     generations: &PerKind<u32>,
     mark: &Mark,
 ) -> Bytes<HEAD_MAX> {
-    let head = Bytes::new()
-        .with(MAGIC)
-        .with(&[identity.mode() as u8])
-        .with(identity.id().as_bytes())
-        .with(&generations.topics.to_le_bytes())
-        .with(&generations.peers.to_le_bytes())
-        .with(&mark.time().to_bytes())
-        .with(&[u8::try_from(mark.sivs().len()).unwrap_or(u8::MAX)]);
-    let head = mark.sivs().iter().fold(head, |head, siv| head.with(siv));
-    let head = match identity.keys() {
-        Keys::Symmetric(key) => head.with(key.expose()),
+    let mut head = Bytes::of(&[
+        MAGIC,
+        &[identity.mode() as u8],
+        identity.id().as_bytes(),
+        &generations.topics.to_le_bytes(),
+        &generations.peers.to_le_bytes(),
+        &mark.time().to_bytes(),
+        &[u8::try_from(mark.sivs().len()).unwrap_or(u8::MAX)],
+        mark.sivs().as_flattened(),
+    ]);
+    match identity.keys() {
+        Keys::Symmetric(key) => head.push(key.expose()),
         #[cfg(feature = "pubkey")]
-        Keys::KeyPair { signing, c2, .. } => head.with(&*signing.expose()).with(c2.as_bytes()),
-    };
-    finish(HEAD, head)
+        Keys::KeyPair { signing, c2, .. } => {
+            head.push(&*signing.expose());
+            head.push(c2.as_bytes());
+        }
+    }
+    head.push(&check(HEAD, &head));
+    head
 }
 
-/// Reads a head.
+/// Reads a head: identity, generations, and the replay mark, which is set.
 ///
 /// # Errors
 /// [`Error::StateCorrupt`], [`Error::StateIncompatible`], [`Error::InvalidKey`].
-pub fn decode_head(bytes: &[u8]) -> Result<Head> {
+pub fn decode_head(bytes: &[u8], mark: &mut Mark) -> Result<(Identity, PerKind<u32>)> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::StateIncompatible);
     }
@@ -181,9 +199,9 @@ pub fn decode_head(bytes: &[u8]) -> Result<Head> {
     let generations = PerKind { topics: fields.number()?, peers: fields.number()? };
     let time = fields.time()?;
     let [count] = *fields.take()?;
-    let mut mark = Mark::new(time);
+    *mark = Mark::new(time);
     for _ in 0..count {
-        mark.add(Stamp { time, siv: *fields.take()? });
+        mark.add(&Stamp { time, siv: *fields.take()? });
     }
     let identity = if mode == Mode::Symmetric as u8 {
         Identity::symmetric(id, IdKey::from_slice(fields.take::<KEY_LEN>()?)?)
@@ -191,7 +209,7 @@ pub fn decode_head(bytes: &[u8]) -> Result<Head> {
         decode_key_pair(mode, id, &mut fields)?
     };
     fields.end()?;
-    Ok(Head { identity, generations, mark })
+    Ok((identity, generations))
 }
 
 #[cfg(feature = "pubkey")]
@@ -216,55 +234,60 @@ pub fn encode_slot(
     generation: u32,
     stamp: &Stamp,
     name: &[u8; ID_LEN],
+    slot: u32,
     entry: &Entry,
 ) -> Bytes<SLOT_LEN> {
-    let (flag, previous, replaced_at) = match &entry.previous {
-        Some(previous) => (1, &previous.key, previous.replaced_at),
-        None => (0, &[0; KEY_LEN], Timestamp::default()),
-    };
-    let slot = Bytes::new()
-        .with(&[kind as u8])
-        .with(&generation.to_le_bytes())
-        .with(&stamp.time.to_bytes())
-        .with(&stamp.siv)
-        .with(name)
-        .with(&entry.key)
-        .with(&[flag])
-        .with(previous)
-        .with(&replaced_at.to_bytes());
-    finish(entry.slot, slot)
+    encode(kind as u8, generation, stamp, name, slot, entry)
 }
 
 /// Writes a free slot, which still says which command freed it.
 pub fn encode_free_slot(slot: u32, stamp: &Stamp) -> Bytes<SLOT_LEN> {
-    let free = Bytes::new()
-        .with(&[0])
-        .with(&[0; 4])
-        .with(&stamp.time.to_bytes())
-        .with(&stamp.siv)
-        .with(&[0; ID_LEN + 2 * KEY_LEN + 1 + 8]);
-    finish(slot, free)
+    encode(0, 0, stamp, &[0; ID_LEN], slot, &Entry::default())
 }
 
-/// Reads a slot.
+fn encode(
+    kind: u8,
+    generation: u32,
+    stamp: &Stamp,
+    name: &[u8; ID_LEN],
+    slot: u32,
+    entry: &Entry,
+) -> Bytes<SLOT_LEN> {
+    let mut bytes = Bytes::of(&[
+        &[kind],
+        &generation.to_le_bytes(),
+        &stamp.time.to_bytes(),
+        &stamp.siv,
+        name,
+        &entry.key,
+        &[entry.has_previous.into()],
+        &entry.previous,
+        &entry.replaced_at.to_bytes(),
+    ]);
+    bytes.push(&check(slot, &bytes));
+    bytes
+}
+
+/// Reads a slot; what `slot` was before does not matter.
 ///
 /// # Errors
 /// [`Error::StateCorrupt`], [`Error::StateIncompatible`].
-pub fn decode_slot(slot: u32, bytes: &[u8]) -> Result<Slot> {
-    let mut fields = Fields::checked(slot, bytes)?;
-    let kind = match fields.take()? {
+pub fn decode_slot(number: u32, bytes: &[u8], slot: &mut Slot) -> Result<()> {
+    let mut fields = Fields::checked(number, bytes)?;
+    slot.kind = match fields.take()? {
         [0] => None,
         [1] => Some(Kind::Topic),
         [2] => Some(Kind::Peer),
         _ => return Err(Error::StateIncompatible),
     };
-    let generation = fields.number()?;
-    let stamp = Stamp { time: fields.time()?, siv: *fields.take()? };
-    let name = *fields.take()?;
-    let key = *fields.take()?;
+    slot.generation = fields.number()?;
+    slot.stamp = Stamp { time: fields.time()?, siv: *fields.take()? };
+    slot.name = *fields.take()?;
+    slot.entry.slot = number;
+    slot.entry.key = *fields.take()?;
     let [flag] = *fields.take()?;
-    let previous = Previous { key: *fields.take()?, replaced_at: fields.time()? };
-    fields.end()?;
-    let previous = (flag != 0).then_some(previous);
-    Ok(Slot { kind, generation, stamp, name, entry: Entry { slot, key, previous } })
+    slot.entry.previous = *fields.take()?;
+    slot.entry.replaced_at = fields.time()?;
+    slot.entry.has_previous = flag != 0;
+    fields.end()
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::hash::sha3_256;
 use crate::crypto::keys::{KEY_LEN, SharedKey, is_zero, secret_key};
+use crate::crypto::reveal;
 use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::error::{Error, Result};
 
@@ -70,6 +71,7 @@ impl C2PublicKey {
     /// [`Error::InvalidKey`] for another length or a point of small order.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
+        let bytes = &reveal(*bytes);
         // X25519 ignores the highest bit.
         let mut reduced = *bytes;
         reduced[KEY_LEN - 1] &= 0x7f;
@@ -99,8 +101,12 @@ impl SharedKey {
     /// # Errors
     /// [`Error::InvalidKey`] if the agreement gives zero.
     pub fn for_client(client: &SigningKey, c2: &C2PublicKey) -> Result<Self> {
-        let scalar = Zeroizing::new(client.inner().to_scalar_bytes());
-        Self::from_agreed(MontgomeryPoint(c2.0).mul_clamped(*scalar))
+        // Bit by bit here: over a scalar, the crate indexes its bytes, which is a panic that the
+        // compiler keeps.
+        let scalar = to_x25519_secret(client);
+        let bits =
+            scalar.iter().rev().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+        Self::from_agreed(MontgomeryPoint(c2.0).mul_bits_be(bits.map(|bit| bit == 1)))
     }
 
     /// C2's side: its private key and the client's public key.

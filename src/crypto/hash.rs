@@ -8,14 +8,22 @@ use crate::id::{ClientId, ID_LEN, TopicHash, check_name, check_topic};
 
 /// SHA3-256 of the parts, one after the other.
 pub fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
-    short_hash(parts)
+    whole_hash(parts)
 }
 
 /// The first `N` bytes of SHA3-256 of the parts; `N` is at most 32.
 pub(crate) fn short_hash<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    first(&whole_hash(parts))
+}
+
+fn whole_hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha3::default();
     parts.iter().for_each(|part| hasher.update(part));
-    hasher.finish()
+    hasher.0.finalize().into()
+}
+
+fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
+    hash.first_chunk().copied().unwrap_or([0; N])
 }
 
 impl ClientId {
@@ -62,7 +70,6 @@ impl Sha3 {
 
     /// The first `N` bytes; `N` is at most 32.
     pub fn finish<const N: usize>(self) -> [u8; N] {
-        let whole: [u8; 32] = self.0.finalize().into();
-        whole.first_chunk().copied().unwrap_or([0; N])
+        first(&self.0.finalize().into())
     }
 }

@@ -6,6 +6,7 @@ use core::fmt;
 
 use subtle::ConstantTimeEq;
 
+use crate::crypto::reveal;
 use crate::error::{Error, Result};
 pub use crate::sizes::KEY_LEN;
 
@@ -17,7 +18,12 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 
 /// True if every byte is zero, in constant time.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).into()
+    reveal(bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).unwrap_u8()) == 1
+}
+
+/// Whether two keys are the same, in constant time.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    reveal(one.ct_eq(other).unwrap_u8()) == 1
 }
 
 macro_rules! secret_key {
@@ -25,8 +31,15 @@ macro_rules! secret_key {
         $(#[$doc])*
         ///
         /// 32 bytes, never all zero. Wiped when dropped; printing it gives its type alone.
-        #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
         pub struct $name([u8; KEY_LEN]);
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                $crate::bytes::wipe(&mut self.0);
+            }
+        }
+
+        impl ::zeroize::ZeroizeOnDrop for $name {}
 
         impl $name {
             /// A key that `fill` writes in place.
@@ -70,7 +83,7 @@ macro_rules! secret_key {
 
             /// Whether two keys are the same, in constant time.
             pub fn ct_eq(&self, other: &Self) -> bool {
-                subtle::ConstantTimeEq::ct_eq(self.0.as_slice(), other.0.as_slice()).into()
+                $crate::crypto::keys::is_same(&self.0, &other.0)
             }
         }
 
@@ -98,6 +111,13 @@ secret_key! {
     /// The key that a PK client and C2 agree on (PROTOCOL section 6). Computing it costs a scalar
     /// multiplication; keep it where commands are protected often.
     SharedKey
+}
+
+impl IdKey {
+    /// All zero, which is no key: for a client that is nobody yet.
+    pub(crate) const fn none() -> Self {
+        Self([0; KEY_LEN])
+    }
 }
 
 /// A key under which C2 protects commands for one client: [`IdKey`] (SK) or [`SharedKey`] (PK).

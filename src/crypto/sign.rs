@@ -7,6 +7,7 @@ use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::keys::{KEY_LEN, is_zero};
+use crate::crypto::reveal;
 use crate::error::{Error, Result};
 pub use crate::sizes::PRIVATE_KEY_LEN;
 use crate::sizes::SIGNATURE_LEN;
@@ -23,6 +24,7 @@ impl PublicKey {
     /// decode, or a point of small order.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
+        let bytes = &reveal(*bytes);
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| Error::InvalidKey)?;
         // The decoder takes y >= p; compressing again shows it.
         let canonical = key.to_edwards().compress().to_bytes() == *bytes;
@@ -30,11 +32,6 @@ impl PublicKey {
             return Err(Error::InvalidKey);
         }
         Ok(Self(key))
-    }
-
-    /// From bytes that were checked before they were stored; spares the checks beyond decoding.
-    pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
-        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| Error::InvalidKey)
     }
 
     /// The 32 bytes.
@@ -55,6 +52,19 @@ impl PublicKey {
     pub(crate) fn inner(&self) -> &VerifyingKey {
         &self.0
     }
+}
+
+/// [`PublicKey::verify`] with the bytes of a key that were checked before they were stored; spares
+/// the checks beyond decoding, and a copy of the point on the stack.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn verify(
+    key: &[u8; KEY_LEN],
+    message: &[u8],
+    signature: &[u8; SIGNATURE_LEN],
+) -> Result<()> {
+    let key = VerifyingKey::from_bytes(&reveal(*key)).map_err(|_| Error::InvalidKey)?;
+    let signature = Signature::from_bytes(signature);
+    key.verify_strict(message, &signature).map_err(|_| Error::SignatureInvalid)
 }
 
 impl fmt::Debug for PublicKey {

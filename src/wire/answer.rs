@@ -41,7 +41,7 @@ impl Answer {
             Err(error) => error.number().to_le_bytes()[0],
         };
         let siv = self.command.unwrap_or([0; SIV_LEN]);
-        let plain = Bytes::new().with(&[VERSION]).with(&siv).with(&[status]).with(&self.digest.0);
+        let plain = Bytes::of(&[&[VERSION], &siv, &[status], &self.digest.0]);
         *plain.whole()
     }
 

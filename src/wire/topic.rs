@@ -29,17 +29,22 @@ impl ClientTopic {
     }
 
     fn write(id: ClientId, suffix: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = Bytes::new().with(b"e4/");
+        let mut text = Bytes::of(&[b"e4/"]);
         for digit in id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-            text.push(DIGITS.get(usize::from(digit)..=usize::from(digit)).unwrap_or_default());
+            text.push(&[digit + if digit < 10 { b'0' } else { b'a' - 10 }]);
         }
-        Self(text.with(suffix))
+        text.push(suffix);
+        Self(text)
     }
 
     /// The topic as text.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The topic as bytes, which are ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The client whose answer topic this is, if it is one.

@@ -3,6 +3,7 @@
 
 mod c;
 mod docs;
+mod firmware;
 mod kotlin;
 mod licences;
 mod python;
@@ -25,6 +26,10 @@ Usage: cargo xtask TASK
                          with names, run those stages alone
   install --prefix DIR   build the C library and put it, its header, the pkg-config file and the
                          CMake package under DIR
+  firmware [--install] [PROCESSOR...]
+                         build the C library for microcontrollers, run it in emulators, print what it
+                         takes, write target/firmware/report.json; an exceeded limit is an error.
+                         With --install, install Debian's packages for it first
   chaos [OPTION...]      a storm over C2, its broker and its devices; see `cargo xtask chaos --help`
   python                 build the Python wheel into target/wheels and test it
   kotlin [--install]     build the Kotlin package and test it; with --install, set up what it needs
@@ -34,14 +39,15 @@ Usage: cargo xtask TASK
                          run vectors through the Kotlin package
   swift [--install]      build the Swift package and test it; with --install, set up a compiler
   swift --bundle DIR     put a Swift package that needs the toolchain alone into DIR
-  tools kotlin|swift     set up what a language needs
+  tools kotlin|swift|firmware
+                         set up what a language, or the firmware build, needs
   docs                   write docs/tasks.md out of the tests
   stages                 list the stages of `test`
   help                   print this
 
 Environment:
-  E4_REQUIRE=all         a stage that is skipped counts as failed; but for `swift`, whose compiler
-                         few machines have
+  E4_REQUIRE=all         a stage that is skipped counts as failed; but for `swift` and `firmware`,
+                         whose compilers few machines have
   E4_PROGRAM             the `e4` program for tests with a broker, if it is built already
   E4_SWIFT_ROOT          where `swift --install` sets up a system (/var/tmp/e4-swift/root)
 
@@ -58,6 +64,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", names @ ..] => tests::test(names),
         ["python"] => tests::test(&["python"]),
+        ["firmware", arguments @ ..] => firmware::firmware(arguments),
         ["chaos", options @ ..] => tests::chaos(options),
         ["kotlin"] => tests::test(&["kotlin"]),
         ["kotlin", "--install"] => kotlin::install().and_then(|()| tests::test(&["kotlin"])),
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(),
         ["tools", "kotlin"] => kotlin::install(),
         ["tools", "swift"] => swift::install(),
+        ["tools", "firmware"] => firmware::install(),
         ["stages"] => tests::list(),
         ["install", "--prefix", prefix] => c::install(Path::new(prefix)),
         [] | ["help" | "--help" | "-h"] => {

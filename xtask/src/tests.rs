@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{c, docs, kotlin, licences, python, swift};
+use crate::{c, docs, firmware, kotlin, licences, python, swift};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -22,6 +22,7 @@ const STAGES: &[Entry] = &[
     ("demo", "the demo on the embedded broker", demo),
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
     ("python", "the wheel, and its tests in a clean environment", python::python),
+    ("firmware", "the C library on emulated microcontrollers, its size and cost", firmware::stage),
     ("kotlin", "the Kotlin package, its tests on the JVM, and its vectors", kotlin::kotlin),
     ("swift", "the Swift package, its tests in both language modes, and its vectors", swift::swift),
     ("docs", "docs/tasks.md is what the tests say", docs::check),
@@ -97,6 +98,10 @@ fn features() -> Stage {
 
 fn rust() -> Stage {
     let count = run_counting(cargo().args(["test", "--workspace", "--features", "e4/capi"]))?;
+    // The ciphers of microcontrollers, which hosts do not have.
+    let mut small = cargo();
+    small.args(["test", "-p", "e4", "--no-default-features", "--features", "pubkey"]);
+    let count = count + run_counting(small.args(["--test", "aes", "--test", "siv"]))?;
     Ok(Outcome::Passed(format!("{count} tests")))
 }
 

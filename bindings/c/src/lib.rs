@@ -4,9 +4,11 @@
 
 pub use e4::capi::*;
 
-/// Where unwinding has nowhere to go: stand still until the watchdog bites.
+/// Where unwinding has nowhere to go: stand still until the watchdog bites. Not inlined, so that the
+/// linked image shows by its absence that no panic can be reached (`cargo xtask firmware`).
 #[cfg(not(feature = "std"))]
 #[panic_handler]
+#[inline(never)]
 fn halt(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {
         core::hint::spin_loop();

@@ -20,7 +20,7 @@ use super::pb;
 use super::status::status;
 use crate::domain::{Credential, Error, Operation, Outcome, Permission, Result};
 use crate::reconcile::{Event, Figures};
-use crate::service::{NewToken, Service};
+use crate::service::Service;
 use crate::store::{Unlock, Verified};
 
 /// Changes in one batch.
@@ -593,17 +593,7 @@ impl pb::c2_server::C2 for Calls {
         let caller = admitted(&request)?.caller;
         let response = self
             .read(request, move |service, message| {
-                let expires_at = message.expires_at.as_ref();
-                let new = NewToken {
-                    name: message.name,
-                    role: convert::role(message.role)?,
-                    messages: message.messages,
-                    expires_at: expires_at
-                        .map(|at| convert::millis("expiresAt", at))
-                        .transpose()?,
-                    certificate: (!message.certificate.is_empty()).then_some(message.certificate),
-                };
-                let token = service.create_token(&caller, &new)?;
+                let token = service.create_token(&caller, &message.try_into()?)?;
                 let token = token.map(|token| token.to_string()).unwrap_or_default();
                 Ok(pb::CreateTokenResponse { token })
             })

@@ -10,6 +10,7 @@ use super::pb;
 use crate::domain::{
     self, AuditRecord, Credential, Error, Millis, Operation, Page, Result, Role, State, Token,
 };
+use crate::service::NewToken;
 
 /// A message that stands for an operation.
 pub trait Change {
@@ -148,7 +149,7 @@ pub fn timestamp(at: Millis) -> Timestamp {
 ///
 /// # Errors
 /// [`Error::Invalid`] for one beyond the year 9999.
-pub fn millis(field: &'static str, at: &Timestamp) -> Result<Millis> {
+fn millis(field: &'static str, at: &Timestamp) -> Result<Millis> {
     let known =
         (0..=253_402_300_799).contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
     if !known {
@@ -215,11 +216,26 @@ pub fn token(token: Token) -> pb::Token {
     }
 }
 
+impl TryFrom<pb::CreateTokenRequest> for NewToken {
+    type Error = Error;
+
+    fn try_from(message: pb::CreateTokenRequest) -> Result<Self> {
+        let expires_at = message.expires_at.as_ref();
+        Ok(Self {
+            name: message.name,
+            role: role(message.role)?,
+            messages: message.messages,
+            expires_at: expires_at.map(|at| millis("expiresAt", at)).transpose()?,
+            certificate: (!message.certificate.is_empty()).then_some(message.certificate),
+        })
+    }
+}
+
 /// A role.
 ///
 /// # Errors
 /// [`Error::Invalid`] if it is none.
-pub fn role(number: i32) -> Result<Role> {
+fn role(number: i32) -> Result<Role> {
     Role::from_number(number.into()).ok_or_else(|| {
         let mut names = String::new();
         for role in Role::ALL {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The OpenAPI document of the HTTP interface, made from the descriptors: routes, messages and
 //! their comments.
+// JSON objects take any name, and all that are indexed here were made as objects.
+#![allow(clippy::indexing_slicing)]
 
 use prost_reflect::{
     Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,

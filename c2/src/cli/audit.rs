@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use e4_c2::api::pb;
 use e4_c2::domain::{AuditRecord, Caller, Millis};
-use e4_c2::store::{Store, Verified};
+use e4_c2::store::Verified;
 use serde_json::json;
 
 use super::config::{self, DatabaseSettings};
@@ -87,29 +87,22 @@ pub fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     let common = &arguments.common;
     match &arguments.task {
         AuditTask::Verify { database } => {
-            let verified = match is_local(database) {
-                true => of_store(open(database)?.verify_audit()?),
+            let verified = match database.is_given() {
+                true => of_store(database.open_existing()?.verify_audit()?),
                 false => remote::audit::verify(common)?,
             };
             verify(&verified, common.json)
         }
         AuditTask::List { database, after, limit } => {
             let show = |record: &AuditRecord| show(record, common.json);
-            if !is_local(database) {
+            if !database.is_given() {
                 return remote::audit::list(common, *after, *limit, show);
             }
-            let store = open(database)?;
+            let store = database.open_existing()?;
             let records = store.read(|tx| tx.audit_records(*after, *limit))?;
             records.iter().try_for_each(show)
         }
     }
-}
-
-/// Whether the database itself is meant.
-fn is_local(database: &DatabaseSettings) -> bool {
-    let DatabaseSettings { data, database, key_file, passphrase_file, config, .. } = database;
-    database.is_some()
-        || [data, key_file, passphrase_file, config].iter().any(|place| place.is_some())
 }
 
 fn show(record: &AuditRecord, json: bool) -> Result<(), Failure> {
@@ -166,7 +159,7 @@ fn verify(verified: &pb::VerifyAuditResponse, json: bool) -> Result<(), Failure>
 
 /// Changes what the data key is sealed under.
 pub fn rekey(arguments: &RekeyArguments) -> Result<(), Failure> {
-    let store = open(&arguments.database)?;
+    let store = arguments.database.open_existing()?;
     let new = DatabaseSettings {
         key_file: arguments.new_key_file.clone(),
         passphrase_file: arguments.new_passphrase_file.clone(),
@@ -177,9 +170,4 @@ pub fn rekey(arguments: &RekeyArguments) -> Result<(), Failure> {
     store.rekey(&unlock, &Caller::new(&user, "e4 rekey"), config::clock().now())?;
     println!("the stored keys are sealed under the new one; from now on give it at every start");
     Ok(())
-}
-
-fn open(database: &DatabaseSettings) -> Result<Store, Failure> {
-    let settings = config::load(database, database.config.as_deref(), &config::DATABASE)?;
-    settings.open(false, None)
 }

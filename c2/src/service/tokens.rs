@@ -60,7 +60,7 @@ impl Service {
             None => {
                 let mut bytes = Zeroizing::new([0; 32]);
                 getrandom::fill(&mut *bytes).map_err(|_| Error::Message(e4::Error::Randomness))?;
-                let text = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(&*bytes));
+                let text = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(*bytes));
                 let text = Zeroizing::new(text);
                 (Credentials::Bearer(text.clone()), Some(text))
             }

@@ -2,14 +2,18 @@
 //! `e4 token …` through C2's interface.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use e4_c2::api::pb;
+use e4_c2::domain::Caller;
+use e4_c2::service::Service;
 use prost_types::Timestamp;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::super::config::{self, DatabaseSettings};
 use super::super::failure::Failure;
 use super::Common;
 use super::files::NewFile;
@@ -35,10 +39,11 @@ enum Task {
     /// Let somebody call: a token, shown once, or a client certificate of theirs
     #[command(after_help = "\
 Examples:
+  e4 token create me --role admin --data e4-data     (the first, on the machine of the server)
   e4 token create ann --role operator --expires 90d --out ann.token
   e4 token create line-7 --role device-provisioner
   e4 token create billing --role reader --certificate billing.pem")]
-    Create(Create),
+    Create(Box<Create>),
     /// List who may call
     #[command(after_help = "Example:\n  e4 token list")]
     List {
@@ -77,6 +82,8 @@ struct Create {
     /// Overwrite the file of --out
     #[arg(long, requires = "out")]
     force: bool,
+    #[command(flatten, next_help_heading = "In the database itself, without a server")]
+    database: DatabaseSettings,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -135,9 +142,13 @@ impl Create {
             None => None,
         };
         let expires = request.expires_at;
-        let server = common.connect()?;
-        let answer = server.call(async |c2| c2.create_token(request).await)?;
-        let token = Zeroizing::new(answer.token);
+        let token = match self.database.is_given() {
+            true => self.locally(request)?,
+            false => {
+                let server = common.connect()?;
+                Zeroizing::new(server.call(async |c2| c2.create_token(request).await)?.token)
+            }
+        };
         let mut place = None;
         if let Some((mut file, path)) = out {
             file.write(format!("{}\n", *token).as_bytes()).and_then(|()| file.finish()).map_err(
@@ -162,6 +173,18 @@ impl Create {
             None if shows => output::line(&format!("shown this once: {}", *token)),
             None => Ok(()),
         }
+    }
+}
+
+impl Create {
+    /// The first token cannot come from a server that asks for one: whoever has the key file of the
+    /// database may do everything anyhow.
+    fn locally(&self, request: pb::CreateTokenRequest) -> Result<Zeroizing<String>, Failure> {
+        let service =
+            Service::new(Arc::new(self.database.open_existing()?), config::clock().into());
+        let user = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
+        let token = service.create_token(&Caller::new(&user, "e4 token"), &request.try_into()?)?;
+        Ok(token.unwrap_or_default())
     }
 }
 

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! AES-SIV (RFC 5297) as E4 uses it: the key K||K, no nonce string (PROTOCOL section 2).
-//!
-//! It stands over the block cipher of the `aes` crate and not over `aes-siv`, because K||K asks for
-//! one key schedule where that crate makes three for a message. The tests compare the two.
-//!
-//! With `std` everything is inlined into the back end of the cipher, for speed; without it the code
-//! is the same and small.
+//! AES-SIV for hosts: everything is inlined into the back end of the cipher of the `aes` crate, for
+//! speed.
 
 use aes::cipher::common::typenum::Unsigned;
 use aes::cipher::consts::U16;
@@ -14,15 +9,13 @@ use aes::cipher::{
     KeyInit, ParBlocks,
 };
 use aes::{Aes256Enc, Block};
-use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
-use crate::bytes::Bytes;
-use crate::crypto::keys::KEY_LEN;
+use super::BLOCK_LEN;
+use crate::bytes::{Bytes, wipe};
+use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
 use crate::sizes::SIV_LEN;
-
-const BLOCK_LEN: usize = 16;
 
 /// A key made ready. Keep it where one key protects many messages; it holds the key schedule,
 /// and is wiped when dropped.
@@ -31,8 +24,7 @@ pub struct Siv {
     aes: Aes256Enc,
     /// The subkeys K1 and K2 of CMAC (RFC 4493 section 2.3).
     subkeys: [u128; 2],
-    /// The CMAC of a block of zeros, with which S2V starts. Firmware uses a key once.
-    #[cfg(feature = "std")]
+    /// The CMAC of a block of zeros, with which S2V starts.
     start: u128,
 }
 
@@ -43,18 +35,14 @@ impl Siv {
         let mut zero = Block::default();
         aes.encrypt_block(&mut zero);
         let first = double(u128::from_be_bytes(zero.0));
-        #[cfg(feature = "std")]
-        let start = {
-            let mut block: Block = Array(first.to_be_bytes());
-            aes.encrypt_block(&mut block);
-            u128::from_be_bytes(block.0)
-        };
-        Self {
-            aes,
-            subkeys: [first, double(first)],
-            #[cfg(feature = "std")]
-            start,
-        }
+        let mut start: Block = Array(first.to_be_bytes());
+        aes.encrypt_block(&mut start);
+        Self { aes, subkeys: [first, double(first)], start: u128::from_be_bytes(start.0) }
+    }
+
+    /// Uses a key once.
+    pub(crate) fn once<R>(key: &[u8; KEY_LEN], then: impl FnOnce(&Self) -> R) -> R {
+        then(&Self::new(key))
     }
 
     /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the SIV.
@@ -104,10 +92,10 @@ impl Siv {
             plaintext: &mut *plaintext,
             expected: &mut expected,
         });
-        if expected.as_slice().ct_eq(siv.as_slice()).into() {
+        if is_same(&expected, siv) {
             return Ok(());
         }
-        plaintext.zeroize();
+        wipe(plaintext);
         Err(Error::InvalidTag)
     }
 }
@@ -126,7 +114,7 @@ impl BlockSizeUser for Seal<'_> {
 }
 
 impl BlockCipherEncClosure for Seal<'_> {
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let cmac = Cmac { backend, key: self.key };
         *self.siv = cmac.s2v(self.associated, self.plaintext);
@@ -149,7 +137,7 @@ impl BlockSizeUser for Open<'_> {
 }
 
 impl BlockCipherEncClosure for Open<'_> {
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         xor_key_stream(backend, self.siv, self.ciphertext, self.plaintext);
         let cmac = Cmac { backend, key: self.key };
@@ -165,12 +153,9 @@ struct Cmac<'a, B> {
 
 impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     /// The pseudo-random function of RFC 5297 section 2.4.
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn s2v(&self, associated: &[&[u8]], plaintext: &[u8]) -> [u8; SIV_LEN] {
-        #[cfg(feature = "std")]
         let mut mixed = self.key.start;
-        #[cfg(not(feature = "std"))]
-        let mut mixed = self.finish(0, &[0; BLOCK_LEN]);
         // A loop, since a closure would not be compiled for the instructions of the back end.
         for text in associated {
             let (blocks, last) = whole_blocks(text);
@@ -183,13 +168,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
                 let (blocks, rest) = before.as_chunks();
                 let state = self.chain(0, blocks);
                 let across = rest.len();
-                if cfg!(not(feature = "std")) {
-                    // Shifts by a variable take room where registers are small.
-                    let end = (u128::from_be_bytes(*end) ^ mixed).to_be_bytes();
-                    let tail = Bytes::<{ 2 * BLOCK_LEN }>::new().with(rest).with(&end);
-                    let (more, last) = whole_blocks(&tail);
-                    self.finish(self.chain(state, more), last)
-                } else if across == 0 {
+                if across == 0 {
                     self.finish_whole(state, u128::from_be_bytes(*end) ^ mixed)
                 } else {
                     let bits = 8 * across;
@@ -204,7 +183,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     }
 
     /// The last block of a CMAC, 0 to 16 bytes.
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn finish(&self, state: u128, last: &[u8]) -> u128 {
         let last = match last.try_into() {
             Ok(whole) => u128::from_be_bytes(whole) ^ self.key.subkeys[0],
@@ -214,13 +193,13 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
     }
 
     /// The last block of a CMAC, 16 bytes.
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn finish_whole(&self, state: u128, last: u128) -> u128 {
         encrypt(self.backend, state ^ last ^ self.key.subkeys[0])
     }
 
     /// The blocks before the last.
-    #[cfg_attr(feature = "std", inline(always))]
+    #[inline(always)]
     fn chain(&self, state: u128, blocks: &[[u8; BLOCK_LEN]]) -> u128 {
         let mut state: Block = Array(state.to_be_bytes());
         for block in blocks {
@@ -233,7 +212,7 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Cmac<'_, B> {
 
 /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5), as many blocks at once as
 /// the back end takes.
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
     backend: &B,
     siv: &[u8; SIV_LEN],
@@ -248,8 +227,7 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
         block
     };
     let stride = B::ParBlocksSize::USIZE * BLOCK_LEN;
-    // Where every kilobyte counts, one block at a time: the same cipher twice is too much.
-    let parallel = if cfg!(feature = "std") { input.len() / stride * stride } else { 0 };
+    let parallel = input.len() / stride * stride;
     let (many, rest) = input.split_at(parallel);
     let (to_many, to_rest) = output.split_at_mut(parallel);
     for (from, to) in many.chunks_exact(stride).zip(to_many.chunks_exact_mut(stride)) {
@@ -261,8 +239,8 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
             *to = (u128::from_be_bytes(*from) ^ u128::from_be_bytes(key.0)).to_be_bytes();
         }
     }
-    // Whole blocks apart from the last part, for the same reason: their length is then known.
-    let whole = if cfg!(feature = "std") { rest.len() / BLOCK_LEN * BLOCK_LEN } else { 0 };
+    // Whole blocks apart from the last part: their length is then known.
+    let whole = rest.len() / BLOCK_LEN * BLOCK_LEN;
     let (blocks, rest) = rest.split_at(whole);
     let (to_blocks, to_rest) = to_rest.split_at_mut(whole);
     for (to, from) in to_blocks.as_chunks_mut().0.iter_mut().zip(blocks.as_chunks().0) {
@@ -277,34 +255,7 @@ fn xor_key_stream<B: BlockCipherEncBackend<BlockSize = U16>>(
     }
 }
 
-/// [`Siv::seal`] under a key that is used once.
-///
-/// # Errors
-/// [`Error::Internal`] if the lengths differ.
-pub fn seal(
-    key: &[u8; KEY_LEN],
-    associated: &[&[u8]],
-    plaintext: &[u8],
-    ciphertext: &mut [u8],
-) -> Result<[u8; SIV_LEN]> {
-    Siv::new(key).seal(associated, plaintext, ciphertext)
-}
-
-/// [`Siv::open`] under a key that is used once.
-///
-/// # Errors
-/// [`Error::InvalidTag`] if the SIV does not fit; [`Error::Internal`] if the lengths differ.
-pub fn open(
-    key: &[u8; KEY_LEN],
-    associated: &[&[u8]],
-    siv: &[u8; SIV_LEN],
-    ciphertext: &[u8],
-    plaintext: &mut [u8],
-) -> Result<()> {
-    Siv::new(key).open(associated, siv, ciphertext, plaintext)
-}
-
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) -> u128 {
     let mut block: Block = Array(block.to_be_bytes());
     backend.encrypt_block((&mut block).into());
@@ -312,14 +263,14 @@ fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, block: u128) 
 }
 
 /// Doubling in GF(2^128), in constant time (RFC 5297 section 2.3).
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn double(value: u128) -> u128 {
     (value << 1) ^ (0x87 & (value >> 127).wrapping_neg())
 }
 
 /// The block before the last `len` bytes of a text, and those; 1 to 15 of them, of a text of more
 /// than 16.
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn split_end(text: &[u8], len: usize) -> (u128, &[u8]) {
     let (before, last) = text.split_at_checked(text.len() - len).unwrap_or_default();
     let block = before.last_chunk().map_or(0, |block| u128::from_be_bytes(*block));
@@ -327,19 +278,17 @@ fn split_end(text: &[u8], len: usize) -> (u128, &[u8]) {
 }
 
 /// `text`, shorter than a block, followed by a one bit and zeros.
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn pad(text: &[u8]) -> u128 {
     // A timestamp, which every message has: no way through memory.
-    if cfg!(feature = "std")
-        && let Ok(half) = text.try_into()
-    {
+    if let Ok(half) = text.try_into() {
         return (u128::from(u64::from_be_bytes(half)) << 64) | (1 << 63);
     }
-    u128::from_be_bytes(*Bytes::new().with(text).with(&[0x80]).whole())
+    u128::from_be_bytes(*Bytes::of(&[text, &[0x80]]).whole())
 }
 
 /// Whole blocks, and a last one of 1 to 16 bytes; of nothing, nothing.
-#[cfg_attr(feature = "std", inline(always))]
+#[inline(always)]
 fn whole_blocks(text: &[u8]) -> (&[[u8; BLOCK_LEN]], &[u8]) {
     let last = match text.len() % BLOCK_LEN {
         0 => BLOCK_LEN.min(text.len()),

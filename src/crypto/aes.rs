@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! AES-256 encryption (FIPS 197) for microcontrollers: small, without tables, in constant time.
+//!
+//! Where `std` is on, the `aes` crate is used and this is not. It stands here for what the small
+//! software cipher of that crate cannot give. Its prepared key has 960 bytes where this one has 240,
+//! so that a message takes 3,340 bytes of stack instead of 1,640 (Cortex-M3, the library
+//! around it the same); it takes 133,000 instructions instead of 123,000, since it encrypts one
+//! block at a time where 32-bit registers have room for two; and it leaves a bounds check, and so a
+//! panic, in the linked image. The tests compare the two over random keys and blocks.
+//!
+//! Bitslicing after Käsper and Schwabe: bit `i` of all 32 bytes of two blocks stands in word `i`,
+//! so that every step is a handful of logical operations on whole words. No secret decides a
+//! branch or an address.
+
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::sizes::KEY_LEN;
+
+type Block = [u8; 16];
+/// Two blocks: four words of each in turn, or bit by bit.
+type State = [u32; 8];
+
+/// In a bitsliced word, the bits of the first block; the others are the second's.
+const FIRST: u32 = 0x5555_5555;
+/// One for each of 14 rounds, and one before them.
+const ROUND_KEYS: usize = 15;
+
+/// A key made ready, wiped when dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct Aes256 {
+    /// Bitsliced, and folded: of two words that are the same for both blocks, half of each.
+    round_keys: [[u32; 4]; ROUND_KEYS],
+}
+
+impl Aes256 {
+    pub(crate) const EMPTY: Self = Self { round_keys: [[0; 4]; ROUND_KEYS] };
+
+    /// Makes a key ready.
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        let mut aes = Self::EMPTY;
+        aes.set(key);
+        aes
+    }
+
+    pub(crate) fn set(&mut self, key: &[u8; KEY_LEN]) {
+        // In the key schedule each word follows from the one before and the one eight before;
+        // here they are taken in fours.
+        let mut fours = Zeroizing::new([[0; 4]; 2]);
+        for (word, bytes) in fours.as_flattened_mut().iter_mut().zip(key.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        let [this, next] = &mut *fours;
+        let mut constant = 1;
+        for (number, round_key) in self.round_keys.iter_mut().enumerate() {
+            *round_key = fold(this);
+            if number + 2 < ROUND_KEYS {
+                let [.., last] = *next;
+                let mut word = if number % 2 == 0 {
+                    let word = sub_word(last.rotate_right(8)) ^ constant;
+                    constant <<= 1;
+                    word
+                } else {
+                    sub_word(last)
+                };
+                for place in this.iter_mut() {
+                    word ^= *place;
+                    *place = word;
+                }
+            }
+            core::mem::swap(this, next);
+        }
+    }
+
+    /// Encrypts two blocks.
+    #[inline(never)]
+    pub fn encrypt(&self, blocks: &mut [Block; 2]) {
+        let mut state = [0; 8];
+        let [first, second] = blocks;
+        for (pair, (first, second)) in
+            state.as_chunks_mut().0.iter_mut().zip(words(first).zip(words(second)))
+        {
+            *pair = [first, second];
+        }
+        transpose(&mut state);
+        for (number, round_key) in self.round_keys.iter().enumerate() {
+            if number > 0 {
+                sub_bytes(&mut state);
+                shift_rows(&mut state);
+                if number < ROUND_KEYS - 1 {
+                    mix_columns(&mut state);
+                }
+            }
+            add_round_key(&mut state, round_key);
+        }
+        transpose(&mut state);
+        let [first, second] = blocks;
+        let places = first.as_chunks_mut().0.iter_mut().zip(second.as_chunks_mut().0);
+        for ([a, b], (first, second)) in state.as_chunks().0.iter().zip(places) {
+            *first = a.to_le_bytes();
+            *second = b.to_le_bytes();
+        }
+    }
+}
+
+fn words(block: &Block) -> impl Iterator<Item = u32> {
+    block.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// From words to bits and back: bit `i` of byte `j` of word `w` goes to bit `w` of byte `j` of
+/// word `i`.
+fn transpose(state: &mut State) {
+    /// Exchanges the bits of `low` in `b` with those `shift` above in `a`.
+    fn swap(a: &mut u32, b: &mut u32, low: u32, shift: u32) {
+        let differ = ((*a >> shift) ^ *b) & low;
+        *b ^= differ;
+        *a ^= differ << shift;
+    }
+    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
+    swap(q0, q1, FIRST, 1);
+    swap(q2, q3, FIRST, 1);
+    swap(q4, q5, FIRST, 1);
+    swap(q6, q7, FIRST, 1);
+    swap(q0, q2, 0x3333_3333, 2);
+    swap(q1, q3, 0x3333_3333, 2);
+    swap(q4, q6, 0x3333_3333, 2);
+    swap(q5, q7, 0x3333_3333, 2);
+    swap(q0, q4, 0x0f0f_0f0f, 4);
+    swap(q1, q5, 0x0f0f_0f0f, 4);
+    swap(q2, q6, 0x0f0f_0f0f, 4);
+    swap(q3, q7, 0x0f0f_0f0f, 4);
+}
+
+/// The four words of a round key for both blocks, bitsliced, then folded.
+fn fold(words: &[u32; 4]) -> [u32; 4] {
+    let mut state = [0; 8];
+    for (pair, word) in state.as_chunks_mut().0.iter_mut().zip(words) {
+        *pair = [*word; 2];
+    }
+    transpose(&mut state);
+    let mut folded = [0; 4];
+    for (to, [even, odd]) in folded.iter_mut().zip(state.as_chunks().0) {
+        *to = (even & FIRST) | (odd & !FIRST);
+    }
+    folded
+}
+
+fn add_round_key(state: &mut State, folded: &[u32; 4]) {
+    for ([even, odd], key) in state.as_chunks_mut().0.iter_mut().zip(folded) {
+        let (first, second) = (key & FIRST, key & !FIRST);
+        *even ^= first | (first << 1);
+        *odd ^= second | (second >> 1);
+    }
+}
+
+/// Row `r` of the columns is byte `r` of the words, two bits for each column; it turns by `r`
+/// columns: first some columns change places over a distance of two, then over one.
+fn shift_rows(state: &mut State) {
+    fn swap(word: u32, low: u32, shift: u32) -> u32 {
+        let differ = ((word >> shift) ^ word) & low;
+        word ^ differ ^ (differ << shift)
+    }
+    for word in state {
+        *word = swap(swap(*word, 0x0c0f_0300, 4), 0x3300_3300, 2);
+    }
+}
+
+/// Twice a byte, three times the next one, and the two after. What is doubled is the byte and the
+/// next together; that moves their bits up a word, and reduces by the highest.
+fn mix_columns(state: &mut State) {
+    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
+    let highest = *q7 ^ q7.rotate_right(8);
+    let mut lower = highest;
+    let mut mix = |word: &mut u32, reduction: u32| {
+        let next = word.rotate_right(8);
+        let both = *word ^ next;
+        *word = lower ^ reduction ^ next ^ both.rotate_right(16);
+        lower = both;
+    };
+    mix(q0, 0);
+    mix(q1, highest);
+    mix(q2, 0);
+    mix(q3, highest);
+    mix(q4, highest);
+    mix(q5, 0);
+    mix(q6, 0);
+    mix(q7, 0);
+}
+
+/// The S-box of four bytes.
+fn sub_word(word: u32) -> u32 {
+    let mut state = [word; 8];
+    transpose(&mut state);
+    sub_bytes(&mut state);
+    transpose(&mut state);
+    let [first, ..] = state;
+    first
+}
+
+/// The S-box of all bytes, as the circuit of 115 gates by Boyar and Peralta ("A depth-16 circuit
+/// for the AES S-box", 2011), with its names.
+#[inline(never)]
+fn sub_bytes(state: &mut State) {
+    let [x7, x6, x5, x4, x3, x2, x1, x0] = *state;
+    // Top: linear.
+    let y14 = x3 ^ x5;
+    let y13 = x0 ^ x6;
+    let y9 = x0 ^ x3;
+    let y8 = x0 ^ x5;
+    let t0 = x1 ^ x2;
+    let y1 = t0 ^ x7;
+    let y4 = y1 ^ x3;
+    let y12 = y13 ^ y14;
+    let y2 = y1 ^ x0;
+    let y5 = y1 ^ x6;
+    let y3 = y5 ^ y8;
+    let t1 = x4 ^ y12;
+    let y15 = t1 ^ x5;
+    let y20 = t1 ^ x1;
+    let y6 = y15 ^ x7;
+    let y10 = y15 ^ t0;
+    let y11 = y20 ^ y9;
+    let y7 = x7 ^ y11;
+    let y17 = y10 ^ y11;
+    let y19 = y10 ^ y8;
+    let y16 = t0 ^ y11;
+    let y21 = y13 ^ y16;
+    let y18 = x0 ^ y16;
+    // Middle: the inversion.
+    let t2 = y12 & y15;
+    let t3 = y3 & y6;
+    let t4 = t3 ^ t2;
+    let t5 = y4 & x7;
+    let t6 = t5 ^ t2;
+    let t7 = y13 & y16;
+    let t8 = y5 & y1;
+    let t9 = t8 ^ t7;
+    let t10 = y2 & y7;
+    let t11 = t10 ^ t7;
+    let t12 = y9 & y11;
+    let t13 = y14 & y17;
+    let t14 = t13 ^ t12;
+    let t15 = y8 & y10;
+    let t16 = t15 ^ t12;
+    let t17 = t4 ^ t14;
+    let t18 = t6 ^ t16;
+    let t19 = t9 ^ t14;
+    let t20 = t11 ^ t16;
+    let t21 = t17 ^ y20;
+    let t22 = t18 ^ y19;
+    let t23 = t19 ^ y21;
+    let t24 = t20 ^ y18;
+    let t25 = t21 ^ t22;
+    let t26 = t21 & t23;
+    let t27 = t24 ^ t26;
+    let t28 = t25 & t27;
+    let t29 = t28 ^ t22;
+    let t30 = t23 ^ t24;
+    let t31 = t22 ^ t26;
+    let t32 = t31 & t30;
+    let t33 = t32 ^ t24;
+    let t34 = t23 ^ t33;
+    let t35 = t27 ^ t33;
+    let t36 = t24 & t35;
+    let t37 = t36 ^ t34;
+    let t38 = t27 ^ t36;
+    let t39 = t29 & t38;
+    let t40 = t25 ^ t39;
+    let t41 = t40 ^ t37;
+    let t42 = t29 ^ t33;
+    let t43 = t29 ^ t40;
+    let t44 = t33 ^ t37;
+    let t45 = t42 ^ t41;
+    let z0 = t44 & y15;
+    let z1 = t37 & y6;
+    let z2 = t33 & x7;
+    let z3 = t43 & y16;
+    let z4 = t40 & y1;
+    let z5 = t29 & y7;
+    let z6 = t42 & y11;
+    let z7 = t45 & y17;
+    let z8 = t41 & y10;
+    let z9 = t44 & y12;
+    let z10 = t37 & y3;
+    let z11 = t33 & y4;
+    let z12 = t43 & y13;
+    let z13 = t40 & y5;
+    let z14 = t29 & y2;
+    let z15 = t42 & y9;
+    let z16 = t45 & y14;
+    let z17 = t41 & y8;
+    // Bottom: linear.
+    let t46 = z15 ^ z16;
+    let t47 = z10 ^ z11;
+    let t48 = z5 ^ z13;
+    let t49 = z9 ^ z10;
+    let t50 = z2 ^ z12;
+    let t51 = z2 ^ z5;
+    let t52 = z7 ^ z8;
+    let t53 = z0 ^ z3;
+    let t54 = z6 ^ z7;
+    let t55 = z16 ^ z17;
+    let t56 = z12 ^ t48;
+    let t57 = t50 ^ t53;
+    let t58 = z4 ^ t46;
+    let t59 = z3 ^ t54;
+    let t60 = t46 ^ t57;
+    let t61 = z14 ^ t57;
+    let t62 = t52 ^ t58;
+    let t63 = t49 ^ t58;
+    let t64 = z4 ^ t59;
+    let t65 = t61 ^ t62;
+    let t66 = z1 ^ t63;
+    let s0 = t59 ^ t63;
+    let s6 = t56 ^ !t62;
+    let s7 = t48 ^ !t60;
+    let t67 = t64 ^ t65;
+    let s3 = t53 ^ t66;
+    let s4 = t51 ^ t66;
+    let s5 = t47 ^ t65;
+    let s1 = t64 ^ !s3;
+    let s2 = t55 ^ !t67;
+    *state = [s7, s6, s5, s4, s3, s2, s1, s0];
+}

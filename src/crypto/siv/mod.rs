@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! AES-SIV (RFC 5297) as E4 uses it: the key K||K, no nonce string (PROTOCOL section 2).
+//!
+//! It stands over a block cipher and not over `aes-siv`, because K||K asks for one key schedule where
+//! that crate makes three for a message.
+//!
+//! There are two of it: with `std` a fast one over the `aes` crate, without it a small one over
+//! [`crypto::aes`](crate::crypto::aes). The tests compare each of them with `aes-siv`.
+
+#[cfg(feature = "std")]
+mod fast;
+#[cfg(not(feature = "std"))]
+mod small;
+
+#[cfg(feature = "std")]
+pub use fast::Siv;
+#[cfg(not(feature = "std"))]
+pub use small::Siv;
+
+use crate::crypto::keys::KEY_LEN;
+use crate::error::Result;
+use crate::sizes::SIV_LEN;
+
+const BLOCK_LEN: usize = 16;
+
+/// [`Siv::seal`] under a key that is used once.
+///
+/// # Errors
+/// [`Error::Internal`] if the lengths differ.
+pub fn seal(
+    key: &[u8; KEY_LEN],
+    associated: &[&[u8]],
+    plaintext: &[u8],
+    ciphertext: &mut [u8],
+) -> Result<[u8; SIV_LEN]> {
+    Siv::once(key, |siv| siv.seal(associated, plaintext, ciphertext))
+}
+
+/// [`Siv::open`] under a key that is used once.
+///
+/// # Errors
+/// [`Error::InvalidTag`] if the SIV does not fit; [`Error::Internal`] if the lengths differ.
+pub fn open(
+    key: &[u8; KEY_LEN],
+    associated: &[&[u8]],
+    siv: &[u8; SIV_LEN],
+    ciphertext: &[u8],
+    plaintext: &mut [u8],
+) -> Result<()> {
+    Siv::once(key, |ready| ready.open(associated, siv, ciphertext, plaintext))
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! AES-SIV for microcontrollers: byte by byte and in place, since beside the cipher only the room
+//! counts that the code takes.
+
+use zeroize::ZeroizeOnDrop;
+
+use super::BLOCK_LEN;
+use crate::bytes::wipe;
+use crate::crypto::aes::Aes256;
+use crate::crypto::keys::{KEY_LEN, is_same};
+use crate::error::{Error, Result};
+use crate::sizes::SIV_LEN;
+
+type Block = [u8; BLOCK_LEN];
+
+/// A key made ready. Keep it where one key protects many messages; it holds the key schedule,
+/// and is wiped when dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct Siv {
+    aes: Aes256,
+    /// The subkeys K1 and K2 of CMAC (RFC 4493 section 2.3).
+    subkeys: [Block; 2],
+}
+
+impl Siv {
+    /// Makes a key ready.
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        let mut siv = Self::EMPTY;
+        siv.set(key);
+        siv
+    }
+
+    const EMPTY: Self = Self { aes: Aes256::EMPTY, subkeys: [[0; BLOCK_LEN]; 2] };
+
+    /// Uses a key once. It is made ready in its place: a copy would take as much stack again.
+    pub(crate) fn once<R>(key: &[u8; KEY_LEN], then: impl FnOnce(&Self) -> R) -> R {
+        let mut siv = Self::EMPTY;
+        siv.set(key);
+        then(&siv)
+    }
+
+    #[inline(never)]
+    fn set(&mut self, key: &[u8; KEY_LEN]) {
+        self.aes.set(key);
+        let [whole, padded] = &mut self.subkeys;
+        encrypt(&self.aes, whole);
+        double(whole);
+        *padded = *whole;
+        double(padded);
+    }
+
+    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the SIV.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the lengths differ.
+    pub fn seal(
+        &self,
+        associated: &[&[u8]],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<[u8; SIV_LEN]> {
+        fill(ciphertext, plaintext)?;
+        let siv = self.s2v(associated, ciphertext);
+        self.xor_key_stream(&siv, ciphertext);
+        Ok(siv)
+    }
+
+    /// Decrypts `ciphertext` into `plaintext`, which has the same length and is wiped on failure.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTag`] if the SIV does not fit; [`Error::Internal`] if the lengths differ.
+    pub fn open(
+        &self,
+        associated: &[&[u8]],
+        siv: &[u8; SIV_LEN],
+        ciphertext: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<()> {
+        fill(plaintext, ciphertext)?;
+        self.xor_key_stream(siv, plaintext);
+        if is_same(&self.s2v(associated, plaintext), siv) {
+            return Ok(());
+        }
+        wipe(plaintext);
+        Err(Error::InvalidTag)
+    }
+
+    /// The pseudo-random function of RFC 5297 section 2.4. The text is as before afterwards.
+    #[inline(never)]
+    fn s2v(&self, associated: &[&[u8]], text: &mut [u8]) -> Block {
+        let mut mixed = self.mac(&[0; BLOCK_LEN]);
+        for part in associated {
+            double(&mut mixed);
+            xor(&mut mixed, &self.mac(part));
+        }
+        if let Some(end) = text.last_chunk_mut::<BLOCK_LEN>() {
+            xor(end, &mixed);
+            let tag = self.mac(text);
+            // The same once more takes it away.
+            text.last_chunk_mut::<BLOCK_LEN>().into_iter().for_each(|end| xor(end, &mixed));
+            return tag;
+        }
+        double(&mut mixed);
+        xor_padded(&mut mixed, text);
+        self.mac(&mixed)
+    }
+
+    /// CMAC (RFC 4493).
+    #[inline(never)]
+    fn mac(&self, mut text: &[u8]) -> Block {
+        let mut state = [0; BLOCK_LEN];
+        let [whole, padded] = &self.subkeys;
+        while let Some((block, rest)) = text.split_first_chunk::<BLOCK_LEN>() {
+            xor(&mut state, block);
+            if rest.is_empty() {
+                xor(&mut state, whole);
+                encrypt(&self.aes, &mut state);
+                return state;
+            }
+            encrypt(&self.aes, &mut state);
+            text = rest;
+        }
+        xor_padded(&mut state, text);
+        xor(&mut state, padded);
+        encrypt(&self.aes, &mut state);
+        state
+    }
+
+    /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5). The second of them is
+    /// before the last 31 bits, which count further than there are messages: nothing is carried.
+    #[inline(never)]
+    fn xor_key_stream(&self, siv: &Block, text: &mut [u8]) {
+        const CLEAR: u128 = !((1 << 63) | (1 << 31));
+        let first = (u128::from_be_bytes(*siv) & CLEAR).to_be_bytes();
+        let mut number = 0;
+        for part in text.chunks_mut(2 * BLOCK_LEN) {
+            let mut keys = [first; 2];
+            for key in &mut keys {
+                let [.., a, b, c, d] = key;
+                let count = u32::from_be_bytes([*a, *b, *c, *d]).wrapping_add(number);
+                [*a, *b, *c, *d] = count.to_be_bytes();
+                number += 1;
+            }
+            self.aes.encrypt(&mut keys);
+            xor(part, keys.as_flattened());
+        }
+    }
+}
+
+/// # Errors
+/// [`Error::Internal`] if the lengths differ.
+fn fill(to: &mut [u8], from: &[u8]) -> Result<()> {
+    if to.len() != from.len() {
+        return Err(Error::Internal);
+    }
+    to.copy_from_slice(from);
+    Ok(())
+}
+
+fn encrypt(aes: &Aes256, block: &mut Block) {
+    let mut pair = [*block, [0; BLOCK_LEN]];
+    aes.encrypt(&mut pair);
+    [*block, _] = pair;
+}
+
+/// As far as the shorter one reaches.
+#[inline(never)]
+fn xor(to: &mut [u8], from: &[u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
+}
+
+/// `text`, shorter than a block, followed by a one bit and zeros.
+fn xor_padded(to: &mut Block, text: &[u8]) {
+    xor(to, text);
+    to.iter_mut().skip(text.len()).take(1).for_each(|byte| *byte ^= 0x80);
+}
+
+/// Doubling in GF(2^128), in constant time (RFC 5297 section 2.3).
+#[inline(never)]
+fn double(block: &mut Block) {
+    let [first, ..] = *block;
+    let mut carry = 0x87 & (first >> 7).wrapping_neg();
+    for byte in block.iter_mut().rev() {
+        let next = *byte >> 7;
+        *byte = (*byte << 1) ^ carry;
+        carry = next;
+    }
+}

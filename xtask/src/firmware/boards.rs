@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The processors, the boards that QEMU has of them, the variants of the library, the limits.
+
+/// A processor and a board with it.
+pub struct Board {
+    /// What Rust calls the target.
+    pub triple: &'static str,
+    /// What people call it.
+    pub name: &'static str,
+    /// How GNU's tools for it start.
+    pub prefix: &'static str,
+    /// For the C compiler.
+    pub cflags: &'static [&'static str],
+    /// For linking.
+    pub libc: &'static [&'static str],
+    /// The source of `examples/firmware` that starts it, and its linker script.
+    pub start: &'static str,
+    pub script: &'static str,
+    /// The emulator and its arguments.
+    pub emulator: &'static [&'static str],
+    /// The limits are for this one.
+    pub is_measure: bool,
+    /// It is part of `cargo xtask test`.
+    pub is_tested: bool,
+}
+
+const NEWLIB: &[&str] = &["--specs=nano.specs"];
+
+pub const BOARDS: &[Board] = &[
+    Board {
+        triple: "thumbv6m-none-eabi",
+        name: "Cortex-M0",
+        prefix: "arm-none-eabi-",
+        cflags: &["-mcpu=cortex-m0", "-mthumb", "-DCLOCK_MHZ=16"],
+        libc: NEWLIB,
+        start: "cortex_m.c",
+        script: "cortex_m.ld",
+        emulator: &["qemu-system-arm", "-M", "microbit"],
+        is_measure: false,
+        is_tested: false,
+    },
+    Board {
+        triple: "thumbv7m-none-eabi",
+        name: "Cortex-M3",
+        prefix: "arm-none-eabi-",
+        cflags: &["-mcpu=cortex-m3", "-mthumb"],
+        libc: NEWLIB,
+        start: "cortex_m.c",
+        script: "cortex_m.ld",
+        emulator: &["qemu-system-arm", "-M", "mps2-an385"],
+        is_measure: true,
+        is_tested: true,
+    },
+    Board {
+        triple: "thumbv7em-none-eabihf",
+        name: "Cortex-M4F",
+        prefix: "arm-none-eabi-",
+        cflags: &[
+            "-mcpu=cortex-m4",
+            "-mthumb",
+            "-mfloat-abi=hard",
+            "-mfpu=fpv4-sp-d16",
+            "-DHAS_FPU",
+        ],
+        libc: NEWLIB,
+        start: "cortex_m.c",
+        script: "cortex_m.ld",
+        emulator: &["qemu-system-arm", "-M", "mps2-an386"],
+        is_measure: false,
+        is_tested: false,
+    },
+    Board {
+        triple: "riscv32imac-unknown-none-elf",
+        name: "RV32IMAC",
+        prefix: "riscv64-unknown-elf-",
+        cflags: &["-march=rv32imac", "-mabi=ilp32", "-msmall-data-limit=8"],
+        libc: &["--specs=picolibc.specs"],
+        start: "riscv.c",
+        script: "riscv.ld",
+        emulator: &["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
+        is_measure: false,
+        is_tested: true,
+    },
+];
+
+/// A way to build the library.
+pub struct Variant {
+    pub name: &'static str,
+    /// Features of `bindings/c`.
+    pub features: &'static str,
+    /// For the C compiler.
+    pub define: Option<&'static str>,
+    /// On the Cortex-M3, for a message of 64 bytes.
+    pub limits: Limits,
+    /// Parts of the names of functions in which a panic may stand: those of other crates whose
+    /// arithmetic keeps an index in bounds and whose compiler does not see it.
+    pub panics: &'static [&'static str],
+}
+
+/// What must not be exceeded.
+pub struct Limits {
+    pub flash: Limit,
+    pub stack: Limit,
+    pub protect: Limit,
+    pub unprotect: Limit,
+}
+
+/// A number that fails the run when it is exceeded, and the one that is wanted, which is shown
+/// where it is not reached.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    pub most: u64,
+    pub wanted: u64,
+}
+
+/// A limit that is reached.
+const fn kept(most: u64) -> Limit {
+    Limit { most, wanted: most }
+}
+
+pub const VARIANTS: &[Variant] = &[
+    Variant {
+        name: "symmetric",
+        features: "",
+        define: None,
+        limits: Limits {
+            flash: Limit { most: 18_200, wanted: 10_000 },
+            stack: kept(1_700),
+            protect: kept(125_000),
+            unprotect: kept(125_000),
+        },
+        panics: &[],
+    },
+    Variant {
+        name: "public key",
+        features: "pubkey",
+        define: Some("-DPUBLIC_KEY"),
+        limits: Limits {
+            flash: Limit { most: 45_200, wanted: 34_000 },
+            stack: Limit { most: 8_200, wanted: 7_600 },
+            protect: kept(1_800_000),
+            unprotect: kept(1_800_000),
+        },
+        panics: &["crypto4sign6verify"],
+    },
+    Variant {
+        name: "public key, tables",
+        features: "pubkey,tables",
+        define: Some("-DPUBLIC_KEY"),
+        limits: Limits {
+            flash: Limit { most: 84_400, wanted: 73_000 },
+            stack: Limit { most: 8_200, wanted: 7_600 },
+            protect: kept(800_000),
+            unprotect: kept(1_800_000),
+        },
+        panics: &["crypto4sign6verify", "8mul_base"],
+    },
+];
