@@ -144,9 +144,11 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
                 put(&mut out, why.as_bytes());
             }
             Err(Error::NotFound { what, name }) => {
-                let number = WHATS.iter().position(|known| known == what);
-                let number = number.and_then(|number| u8::try_from(number).ok());
-                out.extend([NOT_FOUND, number.unwrap_or(u8::MAX)]);
+                out.extend([NOT_FOUND, what_number(*what)]);
+                put(&mut out, name.as_bytes());
+            }
+            Err(Error::Exists { what, name }) => {
+                out.extend([EXISTS, what_number(*what)]);
                 put(&mut out, name.as_bytes());
             }
             Err(Error::Exists { what, name }) => {
@@ -165,6 +167,11 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
         }
     }
     out
+}
+
+fn what_number(what: What) -> u8 {
+    let number = WHATS.iter().position(|known| *known == what);
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(u8::MAX)
 }
 
 fn put(out: &mut Vec<u8>, part: &[u8]) {
