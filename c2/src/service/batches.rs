@@ -151,12 +151,6 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
                 out.extend([EXISTS, what_number(*what)]);
                 put(&mut out, name.as_bytes());
             }
-            Err(Error::Exists { what, name }) => {
-                let number = WHATS.iter().position(|known| known == what);
-                let number = number.and_then(|number| u8::try_from(number).ok());
-                out.extend([EXISTS, number.unwrap_or(u8::MAX)]);
-                put(&mut out, name.as_bytes());
-            }
             Err(Error::WrongMode { needs, .. }) => {
                 out.extend([WRONG_MODE, (*needs == e4::Mode::PublicKey).into()]);
             }
