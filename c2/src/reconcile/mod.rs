@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use e4::{ClientId, ClientTopic, Mode};
 use tokio::sync::broadcast;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace_span, warn};
 
 use crate::domain::{Clock, Millis, Result};
 use crate::metrics::Timing;
@@ -351,6 +351,7 @@ impl<P: Publisher> Work<P> {
         if done.is_empty() && heard.is_empty() && ended.is_empty() {
             return Ok(());
         }
+        let _span = trace_span!("reconcile.heard", answers = heard.len()).entered();
         let now = self.clock.now();
         let (notices, measured) = self.store.write(|tx| {
             let mut notices = Vec::new();
@@ -424,6 +425,7 @@ impl<P: Publisher> Work<P> {
 
     /// Does the next piece of work; false if there is none.
     fn work(&mut self) -> Result<bool> {
+        let _span = trace_span!("reconcile.work").entered();
         let now = self.clock.now();
         let fanned = self.store.write(|tx| tx.fan_out_page(FANOUT, now))?;
         let room = self.policy.backlog.saturating_sub(self.letters.len());

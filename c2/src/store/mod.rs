@@ -23,6 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use e4::Mode;
+use tracing::trace_span;
 use zeroize::Zeroizing;
 
 use crate::domain::{Caller, Error, Millis, RESET_PEERS, RESET_TOPICS, Result};
@@ -115,6 +116,7 @@ impl Store {
     /// # Errors
     /// What `work` returns; [`Error::Store`].
     pub fn write<T>(&self, work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+        let _span = trace_span!("database.write").entered();
         self.timed(&self.figures.writes, || self.write_once(work))
     }
 
@@ -161,6 +163,7 @@ impl Store {
     /// # Errors
     /// What `work` returns; [`Error::Store`].
     pub fn read<T>(&self, work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+        let _span = trace_span!("database.read").entered();
         self.timed(&self.figures.reads, || self.read_once(work))
     }
 
