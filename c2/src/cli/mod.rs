@@ -44,7 +44,9 @@ The server
   rekey                 Seal the stored keys anew
 Here
   keygen, device        Make keys in files; be a device
-  completion            Print the completion script of a shell";
+  completion            Print the completion script of a shell
+
+Examples: e4 demo; e4 serve; e4 client create pump-1 --out pump-1.key";
 
 /// End-to-end encryption and key management for IoT messages
 #[derive(Parser)]
