@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Many operations in one transaction, and once only.
 
+use tracing::trace_span;
 use zeroize::Zeroizing;
 
 use super::{Service, apply, prepare};
@@ -37,6 +38,7 @@ impl Service {
         key: Option<&str>,
         operations: &[Operation],
     ) -> Result<Batch> {
+        let _span = trace_span!("service.batch", operations = operations.len()).entered();
         let now = self.clock.now();
         if let Some(key) = key {
             check_key(key)?;
