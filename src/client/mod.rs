@@ -17,7 +17,6 @@ pub mod storage;
 pub use identity::Identity;
 pub use messages::{Message, Signer, Unprotected};
 
-use self::identity::Keys;
 use self::lookup::{NamedKey, erase_slots, exists, read_record};
 use self::mark::Mark;
 use self::memory::Memory;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -22,8 +22,10 @@ use crate::service::{Service, Stranger};
 
 /// Refusals of an address in a minute that are looked into and noted.
 const REFUSALS: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// Characters of a path that are noted.
+const CALL_MAX: usize = 200;
 /// How long a call may take; a stream has no end.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a call comes from, as the listener found it.
 #[derive(Clone, Debug)]
@@ -72,6 +74,11 @@ impl Gate {
     ) -> Result<Admitted, Status> {
         let origin = peer.address.to_string();
         if self.open {
+            if !from_here(headers) {
+                let why = "without authentication, pages of browsers and other names of this \
+                           machine are refused";
+                return Err(Status::permission_denied(why));
+            }
             let grant = Grant { name: "anybody".into(), role: Role::Admin, messages: true };
             return Ok(Admitted { caller: Caller::new(&grant.name, &origin), grant });
         }
@@ -94,7 +101,8 @@ impl Gate {
         }
         self.refusals.retain_recent();
         warn!(from = origin, who, call, "refused: {}", status.message());
-        let (gate, call) = (self.clone(), call.to_string());
+        let gate = self.clone();
+        let call: String = call.chars().take(CALL_MAX).collect();
         let (caller, why) = (Caller::new(&who, &origin), status.message().to_string());
         blocking(move || gate.service.refused(&caller, &call, &why)).await?;
         Err(status)
@@ -141,6 +149,18 @@ impl Gate {
         }
         Ok(self.routes.by_call(path).and_then(|route| route.permission))
     }
+}
+
+/// Whether it was not a page in a browser of this machine that called: those say where they come
+/// from, or have found another name for the loopback.
+fn from_here(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let local = |name: &str| {
+        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+        name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    };
+    !headers.contains_key(ORIGIN) && name.is_none_or(local)
 }
 
 /// Has the database asked on a thread that may wait.

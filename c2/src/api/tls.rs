@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 
 /// Days that a server certificate of ours lasts: what browsers and phones still take.
@@ -21,7 +21,7 @@ const DAYS: u32 = 397;
 /// It is made anew when so many of them are left.
 const DAYS_LEFT: i64 = 30;
 /// Days that our authority lasts.
-const AUTHORITY_DAYS: u32 = 3650;
+const AUTHORITY_DAYS: u32 = 7300;
 
 /// Files of a server.
 #[derive(Clone, Debug)]
@@ -131,9 +131,11 @@ pub fn own(
     for name in std::iter::once("localhost").chain(names.iter().map(String::as_str)) {
         params.subject_alt_names.push(match name.parse() {
             Ok(address) => SanType::IpAddress(address),
-            Err(_) => SanType::DnsName(
-                name.try_into().map_err(|_| format!("{name:?} is no name of a host"))?,
-            ),
+            Err(_) => {
+                let wrong = || format!("{name:?} is no name of a host");
+                DnsName::try_from(name).map_err(|_| wrong())?;
+                SanType::DnsName(name.try_into().map_err(|_| wrong())?)
+            }
         });
     }
     lasts(&mut params, now, DAYS);
