@@ -291,3 +291,16 @@ def test_bad_requests(over_http: Http, verb: str, path: str, body: bytes | None,
     got, answer = over_http.raw(verb, path, body)
     assert got == status, answer
     check_refusal(got, answer)
+
+
+def test_an_answer_comes_though_nobody_wants_the_body(over_http: Http) -> None:
+    stranger = over_http
+    stranger.headers = {}
+    for size in [10, 10_000, 500_000]:
+        for _ in range(5):
+            # The body is sent after the head, when the refusal is on its way already.
+            status, answer = stranger.raw("POST", "/e4/batch", b" " * size)
+            assert status in (401, 429)
+            check_refusal(status, answer)
+    # Nor is one read that the call has no use for.
+    stranger.raw("GET", "/e4/clients", b" " * 10_000)
