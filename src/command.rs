@@ -13,7 +13,10 @@ use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
-use crate::id::{Mode, TopicHash};
+use crate::id::{ID_LEN, Mode, TopicHash};
+use crate::sizes::KEY_LEN;
+#[cfg(feature = "pubkey")]
+use crate::sizes::PRIVATE_KEY_LEN;
 
 /// Length of the longest command, SetIdKey of a PK client.
 pub const COMMAND_MAX: usize = 65;
@@ -165,34 +168,77 @@ impl Command {
     /// [`Error::InvalidCommand`] for an unknown opcode, another length, or nothing;
     /// [`Error::InvalidKey`] for a key that is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let (opcode, fields) = bytes.split_first().ok_or(Error::InvalidCommand)?;
-        match (reveal(*opcode), fields.len()) {
-            (0, 16) => Ok(Command::RemoveTopic { topic: TopicHash::from_bytes(sixteen(fields)?) }),
-            (1, 0) => Ok(Command::ResetTopics),
-            (2, 32) => Ok(Command::SetIdKey { key: IdKey::from_slice(fields)? }),
+        let Fields { opcode, key, name } = Fields::parse(bytes)?;
+        Ok(match opcode {
+            Opcode::RemoveTopic => Command::RemoveTopic { topic: TopicHash::from_bytes(name) },
+            Opcode::ResetTopics => Command::ResetTopics,
             #[cfg(feature = "pubkey")]
-            (2, 64) => Ok(Command::SetSigningKey { key: SigningKey::from_slice(fields)? }),
-            (3, 48) => {
-                let (key, topic) = fields.split_at_checked(32).ok_or(Error::InvalidCommand)?;
-                let topic = TopicHash::from_bytes(sixteen(topic)?);
-                Ok(Command::SetTopicKey { topic, key: TopicKey::from_slice(key)? })
+            Opcode::SetIdKey if key.len() == PRIVATE_KEY_LEN => {
+                Command::SetSigningKey { key: SigningKey::from_slice(key)? }
             }
+            Opcode::SetIdKey => Command::SetIdKey { key: IdKey::from_slice(key)? },
+            Opcode::SetTopicKey => Command::SetTopicKey {
+                topic: TopicHash::from_bytes(name),
+                key: TopicKey::from_slice(key)?,
+            },
             #[cfg(feature = "pubkey")]
-            (4, 16) => Ok(Command::RemovePubKey { id: ClientId::from_bytes(sixteen(fields)?) }),
+            Opcode::RemovePubKey => Command::RemovePubKey { id: ClientId::from_bytes(name) },
             #[cfg(feature = "pubkey")]
-            (5, 0) => Ok(Command::ResetPubKeys),
+            Opcode::ResetPubKeys => Command::ResetPubKeys,
             #[cfg(feature = "pubkey")]
-            (6, 48) => {
-                let (key, id) = fields.split_at_checked(32).ok_or(Error::InvalidCommand)?;
-                let id = ClientId::from_bytes(sixteen(id)?);
-                Ok(Command::SetPubKey { id, key: PublicKey::from_slice(key)? })
-            }
+            Opcode::SetPubKey => Command::SetPubKey {
+                id: ClientId::from_bytes(name),
+                key: PublicKey::from_slice(key)?,
+            },
             #[cfg(feature = "pubkey")]
-            (7, 32) => Ok(Command::SetC2Key { key: C2PublicKey::from_slice(fields)? }),
-            _ => Err(Error::InvalidCommand),
-        }
+            Opcode::SetC2Key => Command::SetC2Key { key: C2PublicKey::from_slice(key)? },
+            #[cfg(not(feature = "pubkey"))]
+            _ => return Err(Error::InvalidCommand),
+        })
     }
 }
+
+/// A plaintext taken apart: its key, which nobody has looked at, and then its name, zeros where it
+/// has none.
+pub(crate) struct Fields<'a> {
+    pub opcode: Opcode,
+    pub key: &'a [u8],
+    pub name: [u8; ID_LEN],
+}
+
+impl<'a> Fields<'a> {
+    /// # Errors
+    /// [`Error::InvalidCommand`] for an unknown opcode, another length, or nothing.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let (opcode, fields) = bytes.split_first().ok_or(Error::InvalidCommand)?;
+        let opcode = match (reveal(*opcode), fields.len()) {
+            (0, ID_LEN) => Opcode::RemoveTopic,
+            (1, 0) => Opcode::ResetTopics,
+            (2, KEY_LEN) => Opcode::SetIdKey,
+            #[cfg(feature = "pubkey")]
+            (2, PRIVATE_KEY_LEN) => Opcode::SetIdKey,
+            (3, KEY_AND_NAME) => Opcode::SetTopicKey,
+            #[cfg(feature = "pubkey")]
+            (4, ID_LEN) => Opcode::RemovePubKey,
+            #[cfg(feature = "pubkey")]
+            (5, 0) => Opcode::ResetPubKeys,
+            #[cfg(feature = "pubkey")]
+            (6, KEY_AND_NAME) => Opcode::SetPubKey,
+            #[cfg(feature = "pubkey")]
+            (7, KEY_LEN) => Opcode::SetC2Key,
+            _ => return Err(Error::InvalidCommand),
+        };
+        // Only a name ends in less than a key.
+        let (key, name) =
+            fields.split_at_checked(fields.len() / KEY_LEN * KEY_LEN).unwrap_or_default();
+        // A topic hash or an id, which are no secrets.
+        let name = name.first_chunk().copied().map_or([0; ID_LEN], reveal);
+        Ok(Self { opcode, key, name })
+    }
+}
+
+/// Length of a key and a name.
+const KEY_AND_NAME: usize = KEY_LEN + ID_LEN;
 
 /// Whether a client of this mode takes a plaintext of this opcode and length. It is asked before
 /// the keys are looked at, so that a command of the other mode is [`Error::InvalidCommand`]
@@ -209,11 +255,6 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.opcode(), f)
     }
-}
-
-/// A topic hash or an id, which are no secrets.
-fn sixteen(bytes: &[u8]) -> Result<[u8; 16]> {
-    bytes.try_into().map(reveal).map_err(|_| Error::InvalidCommand)
 }
 
 /// The plaintext of a command, 1 to 65 bytes; it may hold a key and wipes itself.

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::free_port;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use regex::Regex;
 use snapbox::{Assert, Data, Redactions};
 
@@ -26,7 +27,7 @@ until_ok() {
 # e4 serve in the background, with the ports of this session.
 serve() {
     e4 serve --grpc-listen "127.0.0.1:$GRPC" --http-listen "127.0.0.1:$HTTP" \
-        --embedded-listen "127.0.0.1:$MQTT" --log-format text "$@" 2>>serve.log &
+        --embedded-listen "127.0.0.1:$MQTT" --log-format text "$@" >>serve.log 2>&1 &
     echo $! >serve.pid
     until_ok grep -q 'e4 serves' serve.log
 }
@@ -52,18 +53,41 @@ struct Session {
 impl Session {
     fn new() -> Self {
         let ports = ["GRPC", "HTTP", "MQTT"].map(|name| (name, free_port()));
-        Self { directory: tempfile::tempdir().unwrap(), ports }
+        let session = Self { directory: tempfile::tempdir().unwrap(), ports };
+        session.certificates();
+        session
+    }
+
+    /// A client certificate, and its authority.
+    fn certificates(&self) {
+        let key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let write = |name: &str, text: String| {
+            std::fs::write(self.directory.path().join(name), text).unwrap();
+        };
+        write("client-ca.pem", authority.self_signed(&key).unwrap().pem());
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().unwrap();
+        let mut billing = CertificateParams::default();
+        billing.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        write("billing.pem", billing.signed_by(&key, &issuer).unwrap().pem());
+        write("billing.key", key.serialize_pem());
     }
 
     fn run(&self, script: &str) -> (String, i32) {
         let program = Path::new(env!("CARGO_BIN_EXE_e4")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("exec 2>&1\n{PRELUDE}\n{script}"));
+        let mut command = Command::new("timeout");
+        command.args(["120", "sh", "-c"]).arg(format!("exec 2>&1\n{PRELUDE}\n{script}"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("E4_")) {
             command.env_remove(name);
         }
-        command.env("PATH", path).env("HOME", self.directory.path()).env("COLUMNS", "100");
+        command
+            .env("PATH", path)
+            .env("HOME", self.directory.path())
+            .env("COLUMNS", "100")
+            .env("USER", "tester");
         command
             .env_remove("XDG_CONFIG_HOME")
             .envs(self.ports.map(|(name, port)| (name, port.to_string())));
@@ -91,7 +115,8 @@ impl Session {
             ("[TIME]", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
             ("[KEY]", r"\b([0-9a-f]{128}|[0-9a-f]{64})\b"),
             ("[BYTES]", r"(?<redacted>\d{5,}) bytes"),
-            ("[MAC]", r"mac (?<redacted>[0-9a-f]{64})"),
+            ("[MILLIS]", r"_at.?.?:(?<redacted>\d{13})"),
+            ("[PORT]", r"127\.0\.0\.1:(?<redacted>\d+)"),
         ] {
             all.insert(name, Regex::new(pattern).unwrap()).unwrap();
         }
@@ -141,8 +166,8 @@ fn play(name: &str) {
     if let Ok(log) = std::fs::read_to_string(session.directory.path().join("serve.log")) {
         println!("{log}");
     }
-    let assert = Assert::new().action_env("SNAPSHOTS").redact_with(session.redactions());
-    assert.eq(played, Data::read_from(&path, None).raw());
+    let played = session.redactions().redact(&played);
+    Assert::new().action_env("SNAPSHOTS").eq(played, Data::read_from(&path, None).raw());
 }
 
 #[test]

@@ -80,12 +80,6 @@ pub unsafe extern "C" fn e4_unprotect(
 ) -> i32 {
     let reads =
         [Span::one(client), Span::many(topic, topic_len), Span::many(incoming, incoming_len)];
-    let empty = e4_message_info {
-        timestamp: 0,
-        signer: [0; E4_ID_LEN],
-        signer_status: E4_SIGNER_NONE,
-        opcode: 0,
-    };
     let optional = Span::many(info, usize::from(!info.is_null()));
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
     raw::status(Output::new(out, out_cap, out_len).and_then(|out| unsafe {
@@ -96,25 +90,30 @@ pub unsafe extern "C" fn e4_unprotect(
             let client = raw::client_mut(client)?;
             let topic = raw::text(topic, topic_len, Error::InvalidTopic)?;
             let protected = raw::bytes(incoming, incoming_len);
-            let mut about = empty;
+            // SAFETY: checked, and nothing else reads or writes it.
+            let info = info.as_mut();
             let done = match client.unprotect(clock(now), topic, protected, out)? {
                 Unprotected::CommandApplied(opcode) => {
-                    about.opcode = opcode as u8;
+                    if let Some(info) = info {
+                        info.opcode = opcode as u8;
+                    }
                     (0, E4_OK_COMMAND)
                 }
                 Unprotected::Message(message) => {
-                    about.timestamp = message.timestamp.as_secs();
-                    if let Some(signer) = message.signer {
-                        about.signer = *signer.id.as_bytes();
-                        about.signer_status =
-                            if signer.verified { E4_SIGNER_VERIFIED } else { E4_SIGNER_UNKNOWN };
+                    if let Some(info) = info {
+                        info.timestamp = message.timestamp.as_secs();
+                        if let Some(signer) = message.signer {
+                            info.signer = *signer.id.as_bytes();
+                            info.signer_status = if signer.verified {
+                                E4_SIGNER_VERIFIED
+                            } else {
+                                E4_SIGNER_UNKNOWN
+                            };
+                        }
                     }
                     (message.plaintext.len(), E4_OK)
                 }
             };
-            if !info.is_null() {
-                info.write(about);
-            }
             Ok(done)
         })
     }))

@@ -231,6 +231,13 @@ impl Output {
         Self { also, ..self }
     }
 
+    // A frame of its own on microcontrollers, which `make` does not stand on.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn check(&self, reads: &[Span]) -> Result<()> {
+        let len = Span::many(self.len, usize::from(!self.len.is_null()));
+        check(&[len, Span::many(self.out, self.capacity), self.also], reads)
+    }
+
     /// Sets the length to 0, runs `make` on up to `need` zero bytes of the output, and sets the
     /// length that it returns beside its status; wipes the output if it fails.
     ///
@@ -247,8 +254,7 @@ impl Output {
             }
         };
         set_len(0);
-        let len = Span::many(self.len, usize::from(!self.len.is_null()));
-        check(&[len, Span::many(self.out, self.capacity), self.also], reads)?;
+        self.check(reads)?;
         let capacity = self.capacity.min(need);
         let out: &mut [u8] = if capacity == 0 {
             &mut []

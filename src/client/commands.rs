@@ -6,15 +6,17 @@
 //! the same second, since that would lose a SIV, and with every write of its own.
 
 use super::Client;
-use super::identity::Identity;
-#[cfg(feature = "pubkey")]
-use super::identity::Keys;
+use super::identity::{Identity, Keys};
 use super::memory::Memory;
 use super::records::{self, Entry, HEAD, Kind, PerKind, Slot, Stamp};
 use super::storage::Storage;
 use crate::bytes::wipe;
-use crate::command::{Command, Opcode, is_for_mode};
-use crate::crypto::keys::{KEY_LEN, is_same};
+use crate::command::{Fields, Opcode, is_for_mode};
+#[cfg(feature = "pubkey")]
+use crate::crypto::agree::C2PublicKey;
+use crate::crypto::keys::{IdKey, KEY_LEN, is_same, is_zero};
+#[cfg(feature = "pubkey")]
+use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
@@ -41,57 +43,39 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return Err(Error::Replayed);
         }
         let plaintext = protect::open_once(self.identity.command_key(), &sealed, out)?;
-        let mode = self.mode();
-        let command = self.mark.check(&stamp).map(|()| {
-            if !is_for_mode(plaintext, mode) {
-                return Err(Error::InvalidCommand);
-            }
-            Command::decode(plaintext)
-        });
+        let checked = self.mark.check(&stamp);
+        let applied = checked.map(|()| self.apply(plaintext, &stamp, now.unwrap_or(stamp.time)));
         wipe(plaintext);
-        let applied = command?.and_then(|command| {
-            let opcode = command.opcode();
-            self.apply(command, &stamp, now.unwrap_or(stamp.time)).map(|()| opcode)
-        });
-        self.last = Some((stamp, applied.map(|_| ())));
+        let applied = applied?;
+        self.last = Some((stamp, applied.map(drop)));
         applied
     }
 
-    /// Applies a command that is for the client's mode.
-    fn apply(&mut self, command: Command, stamp: &Stamp, now: Timestamp) -> Result<()> {
-        match command {
-            Command::SetTopicKey { topic, key } => {
-                self.set(Kind::Topic, topic.as_bytes(), key.expose(), stamp, now)
-            }
-            Command::RemoveTopic { topic } => self.remove(Kind::Topic, topic.as_bytes(), stamp),
-            Command::ResetTopics => self.reset(Kind::Topic, stamp),
-            Command::SetIdKey { key } => {
-                self.set_identity(Identity::symmetric(self.id(), key), stamp)
-            }
-            #[cfg(feature = "pubkey")]
-            Command::SetPubKey { id, key } => {
-                self.set(Kind::Peer, id.as_bytes(), key.as_bytes(), stamp, now)
-            }
-            #[cfg(feature = "pubkey")]
-            Command::RemovePubKey { id } => self.remove(Kind::Peer, id.as_bytes(), stamp),
-            #[cfg(feature = "pubkey")]
-            Command::ResetPubKeys => self.reset(Kind::Peer, stamp),
-            #[cfg(feature = "pubkey")]
-            Command::SetSigningKey { key } => match self.identity.keys() {
-                Keys::Symmetric(_) => Err(Error::InvalidCommand),
-                Keys::KeyPair { c2, .. } => {
-                    self.set_identity(Identity::public_key(self.id(), key, *c2)?, stamp)
-                }
-            },
-            #[cfg(feature = "pubkey")]
-            Command::SetC2Key { key } => match self.identity.keys() {
-                Keys::Symmetric(_) => Err(Error::InvalidCommand),
-                Keys::KeyPair { signing, .. } => self.set_identity(
-                    Identity::public_key(self.id(), signing.duplicate(), key)?,
-                    stamp,
-                ),
-            },
+    /// Applies a command.
+    fn apply(&mut self, plaintext: &[u8], stamp: &Stamp, now: Timestamp) -> Result<Opcode> {
+        if !is_for_mode(plaintext, self.mode()) {
+            return Err(Error::InvalidCommand);
         }
+        let Fields { opcode, key, name } = Fields::parse(plaintext)?;
+        match opcode {
+            Opcode::SetTopicKey => {
+                let key = key.first_chunk().filter(|key| !is_zero(*key));
+                self.set(Kind::Topic, &name, key.ok_or(Error::InvalidKey)?, stamp, now)
+            }
+            Opcode::RemoveTopic => self.remove(Kind::Topic, &name, stamp),
+            Opcode::ResetTopics => self.reset(Kind::Topic, stamp),
+            #[cfg(feature = "pubkey")]
+            Opcode::SetPubKey => {
+                let key = PublicKey::from_slice(key)?;
+                self.set(Kind::Peer, &name, key.as_bytes(), stamp, now)
+            }
+            #[cfg(feature = "pubkey")]
+            Opcode::RemovePubKey => self.remove(Kind::Peer, &name, stamp),
+            #[cfg(feature = "pubkey")]
+            Opcode::ResetPubKeys => self.reset(Kind::Peer, stamp),
+            _ => self.set_identity(opcode, key, stamp),
+        }?;
+        Ok(opcode)
     }
 
     /// Adds or replaces a key: one slot. Setting the same key again moves nothing.
@@ -159,7 +143,23 @@ impl<S: Storage, M: Memory> Client<S, M> {
         Ok(())
     }
 
-    fn set_identity(&mut self, identity: Identity, stamp: &Stamp) -> Result<()> {
+    /// Becomes the identity that it is with another key of its own or of C2: the head.
+    fn set_identity(&mut self, opcode: Opcode, key: &[u8], stamp: &Stamp) -> Result<()> {
+        let identity = match (self.identity.keys(), opcode) {
+            (Keys::Symmetric(_), Opcode::SetIdKey) => {
+                Identity::symmetric(self.id(), IdKey::from_slice(key)?)
+            }
+            #[cfg(feature = "pubkey")]
+            (Keys::KeyPair { c2, .. }, Opcode::SetIdKey) => {
+                Identity::public_key(self.id(), SigningKey::from_slice(key)?, *c2)?
+            }
+            #[cfg(feature = "pubkey")]
+            (Keys::KeyPair { signing, .. }, Opcode::SetC2Key) => {
+                let c2 = C2PublicKey::from_slice(key)?;
+                Identity::public_key(self.id(), signing.duplicate(), c2)?
+            }
+            _ => return Err(Error::InvalidCommand),
+        };
         self.write_head(Some(&identity), self.generations, Some(stamp))?;
         self.identity = identity;
         Ok(())

@@ -9,6 +9,8 @@ use super::records::{Entry, Kind};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::Opcode;
+#[cfg(feature = "pubkey")]
+use crate::crypto::sign::PublicKey;
 use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, Mode, Timestamp, TopicHash};
@@ -104,10 +106,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
         let hash = self.memory.topic_hash(topic)?;
-        let mut stored = Entry::default();
-        let entry = self.entry(Kind::Topic, hash.as_bytes(), &mut stored)?;
-        let (sealed, signer) =
-            self.open_message(now, &hash, entry.ok_or(Error::TopicKeyMissing)?, protected, out)?;
+        let (sealed, signer) = self.open_message(now, &hash, protected, out)?;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
@@ -209,61 +208,88 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// Checks in the order of PROTOCOL section 3, and decrypts.
-    pub(super) fn open_message<'p>(
+    fn open_message<'p>(
         &self,
         now: Option<Timestamp>,
         topic: &TopicHash,
-        entry: &Entry,
         protected: &'p [u8],
         out: &mut [u8],
     ) -> Result<(Sealed<'p>, Option<Signer>)> {
-        let (sealed, signer) = match self.mode() {
-            Mode::Symmetric => {
+        #[cfg(feature = "pubkey")]
+        if self.mode() == Mode::PublicKey {
+            if !self.holds(topic)? {
+                return Err(Error::TopicKeyMissing);
+            }
+            let (sealed, signer) = self.check_signed(now, protected)?;
+            return Ok((self.decrypt(now, topic, protected, Some(sealed), out)?, Some(signer)));
+        }
+        Ok((self.decrypt(now, topic, protected, None, out)?, None))
+    }
+
+    /// Decrypts with the key of a topic or, for a while, with the one that it replaced; what was
+    /// not checked with the signature is checked first. The key is looked up here and not before,
+    /// since it is not to lie under the check of the signature.
+    #[cfg_attr(all(feature = "pubkey", not(feature = "std")), inline(never))]
+    fn decrypt<'p>(
+        &self,
+        now: Option<Timestamp>,
+        topic: &TopicHash,
+        protected: &'p [u8],
+        checked: Option<Sealed<'p>>,
+        out: &mut [u8],
+    ) -> Result<Sealed<'p>> {
+        let mut stored = Entry::default();
+        let entry = self.entry(Kind::Topic, topic.as_bytes(), &mut stored)?;
+        let entry = entry.ok_or(Error::TopicKeyMissing)?;
+        let sealed = match checked {
+            Some(sealed) => sealed,
+            None => {
                 let sealed = Sealed::parse(protected)?;
                 self.check_time(sealed.time(), now)?;
-                (sealed, None)
+                sealed
             }
-            Mode::PublicKey => self.check_signed(now, protected)?,
         };
         let opened = match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
             Some(siv) => protect::open(siv, &sealed, out),
             None => protect::open_once(&entry.key, &sealed, out),
         };
-        let opened = match (opened, entry.previous()) {
+        match (opened, entry.previous()) {
             (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
-                protect::open_once(previous, &sealed, out).map(drop)
+                protect::open_once(previous, &sealed, out)
             }
-            (opened, _) => opened.map(drop),
-        };
-        opened.map(|()| (sealed, signer))
+            (opened, _) => opened,
+        }?;
+        Ok(sealed)
     }
 
     #[cfg(feature = "pubkey")]
-    pub(super) fn check_signed<'p>(
+    fn check_signed<'p>(
         &self,
         now: Option<Timestamp>,
         protected: &'p [u8],
-    ) -> Result<(Sealed<'p>, Option<Signer>)> {
+    ) -> Result<(Sealed<'p>, Signer)> {
         let message = Signed::parse(protected)?;
         self.check_time(message.sealed.time(), now)?;
-        let mut stored = Entry::default();
-        let verified = match self.entry(Kind::Peer, message.signer.as_bytes(), &mut stored)? {
-            Some(peer) => {
-                crate::crypto::sign::verify(&peer.key, message.signed, message.signature)?;
-                true
-            }
-            None if self.settings.accept_unknown_signers => false,
-            None => return Err(Error::SignerUnknown),
-        };
-        Ok((message.sealed, Some(Signer { id: message.signer, verified })))
+        let mut key = None;
+        self.peer_key(message.signer, &mut key)?;
+        if let Some(key) = &key {
+            key.verify(message.signed, message.signature)?;
+        } else if !self.settings.accept_unknown_signers {
+            return Err(Error::SignerUnknown);
+        }
+        let verified = key.is_some();
+        Ok((message.sealed, Signer { id: message.signer, verified }))
     }
 
-    #[cfg(not(feature = "pubkey"))]
-    pub(super) fn check_signed<'p>(
-        &self,
-        _now: Option<Timestamp>,
-        _protected: &'p [u8],
-    ) -> Result<(Sealed<'p>, Option<Signer>)> {
-        Err(Error::Internal)
+    /// Looks up the public key of a client. A frame of its own on microcontrollers: it is not to lie
+    /// under the check of a signature.
+    #[cfg(feature = "pubkey")]
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn peer_key(&self, id: ClientId, key: &mut Option<PublicKey>) -> Result<()> {
+        let mut stored = Entry::default();
+        if let Some(peer) = self.entry(Kind::Peer, id.as_bytes(), &mut stored)? {
+            *key = Some(PublicKey::from_stored(&peer.key)?);
+        }
+        Ok(())
     }
 }

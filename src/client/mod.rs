@@ -255,8 +255,12 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::InvalidTopic`], errors of the storage.
     pub fn has_topic(&self, topic: &str) -> Result<bool> {
-        let hash = TopicHash::from_topic(topic)?;
-        Ok(self.entry(Kind::Topic, hash.as_bytes(), &mut Entry::default())?.is_some())
+        self.holds(&TopicHash::from_topic(topic)?)
+    }
+
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn holds(&self, topic: &TopicHash) -> Result<bool> {
+        Ok(self.entry(Kind::Topic, topic.as_bytes(), &mut Entry::default())?.is_some())
     }
 
     /// How many topic keys the client holds.

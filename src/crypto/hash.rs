@@ -12,6 +12,7 @@ pub fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The first `N` bytes of SHA3-256 of the parts; `N` is at most 32.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn short_hash<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     first(&whole_hash(parts))
 }

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, Verifier, VerifyingKey};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::keys::{KEY_LEN, is_zero};
@@ -43,10 +43,20 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`Error::SignatureInvalid`].
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Result<()> {
-        self.0
-            .verify_strict(message, &Signature::from_bytes(signature))
-            .map_err(|_| Error::SignatureInvalid)
+        let signature = Signature::from_bytes(signature);
+        // What makes `verify_strict` of the plain `verify`, but in a frame of its own: the point of
+        // the signature is not to lie under the multiplication.
+        if is_weak(signature.r_bytes()) || self.0.is_weak() {
+            return Err(Error::SignatureInvalid);
+        }
+        self.0.verify(message, &signature).map_err(|_| Error::SignatureInvalid)
+    }
+
+    /// From bytes that were checked before they were stored; spares the checks beyond decoding.
+    pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
+        VerifyingKey::from_bytes(&reveal(*bytes)).map(Self).map_err(|_| Error::InvalidKey)
     }
 
     pub(crate) fn inner(&self) -> &VerifyingKey {
@@ -54,17 +64,10 @@ impl PublicKey {
     }
 }
 
-/// [`PublicKey::verify`] with the bytes of a key that were checked before they were stored; spares
-/// the checks beyond decoding, and a copy of the point on the stack.
+/// Whether this is not a point, or one of small order.
 #[cfg_attr(not(feature = "std"), inline(never))]
-pub(crate) fn verify(
-    key: &[u8; KEY_LEN],
-    message: &[u8],
-    signature: &[u8; SIGNATURE_LEN],
-) -> Result<()> {
-    let key = VerifyingKey::from_bytes(&reveal(*key)).map_err(|_| Error::InvalidKey)?;
-    let signature = Signature::from_bytes(signature);
-    key.verify_strict(message, &signature).map_err(|_| Error::SignatureInvalid)
+fn is_weak(point: &[u8; KEY_LEN]) -> bool {
+    VerifyingKey::from_bytes(point).map_or(true, |point| point.is_weak())
 }
 
 impl fmt::Debug for PublicKey {

@@ -35,7 +35,11 @@ impl Change for pb::NewClientRequest {
             (true, true, true) => Credential::Random,
             _ => return Err(Error::invalid("key", "give one of key, password and generate")),
         };
-        Ok(Operation::NewClient { client: name(self.client), credential })
+        let client = name(self.client);
+        Ok(match self.must_be_new {
+            true => Operation::AddClient { client, credential },
+            false => Operation::NewClient { client, credential },
+        })
     }
 }
 

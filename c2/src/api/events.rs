@@ -118,7 +118,7 @@ impl Events {
         let (sender, receiver) = mpsc::channel(64);
         let events = self.clone();
         tokio::spawn(async move {
-            let mut next = if after > 0 { after } else { last };
+            let mut next = if after == 0 { last } else { after.max(0) };
             while next < last {
                 let page = match events.page(next).await {
                     Ok(page) => page,

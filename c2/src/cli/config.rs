@@ -172,6 +172,12 @@ impl DatabaseSettings {
         })
     }
 
+    /// Whether there is a database: at a server there may be one.
+    pub fn exists(&self) -> bool {
+        let place = self.place();
+        is_remote(&place) || Path::new(&place).exists()
+    }
+
     /// The database itself, whatever is in it, and its file if it is made for this.
     pub fn bare(&self) -> Result<(Box<dyn Database>, Option<PathBuf>), Failure> {
         let place = self.place();

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod device;
 mod failure;
+mod import;
 mod keygen;
 mod remote;
 mod restore;
@@ -41,7 +42,9 @@ The server
   rekey                 Seal the stored keys anew
 Here
   keygen, device        Make keys in files; be a device
-  completion            Print the completion script of a shell";
+  completion            Print the completion script of a shell
+
+Examples: e4 demo; e4 serve; e4 client create pump-1 --out pump-1.key";
 
 /// End-to-end encryption and key management for IoT messages
 #[derive(Parser)]
@@ -81,8 +84,9 @@ enum Task {
     Protect(remote::messages::Protect),
     /// Open a message of a topic
     Unprotect(remote::messages::Unprotect),
-    /// Bring in many clients at once
-    Import(remote::import::Arguments),
+    /// Bring in many clients at once, or the database of an earlier C2
+    #[command(subcommand, after_help = IMPORT)]
+    Import(Import),
     /// Ask whether C2, its database and its broker work
     Health(remote::health::Arguments),
     /// Show or change C2's own key
@@ -112,6 +116,19 @@ enum Task {
     },
 }
 
+const IMPORT: &str = "\
+Examples:
+  e4 import csv fleet.csv --out fleet-keys.csv
+  e4 import teserakt-db c2.sqlite --old-passphrase-file old.pass --mode symmetric";
+
+#[derive(Subcommand)]
+enum Import {
+    /// Create the clients of a CSV file
+    Csv(Box<remote::import::Csv>),
+    /// Bring over the database of an earlier C2
+    TeseraktDb(Box<import::TeseraktDb>),
+}
+
 /// Runs the command line: exit code 0 on success, 1 on failure, 2 on wrong usage.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().task {
@@ -126,7 +143,8 @@ pub fn main() -> ExitCode {
         Task::Events(arguments) => remote::events::run(&arguments),
         Task::Protect(arguments) => remote::messages::protect(&arguments),
         Task::Unprotect(arguments) => remote::messages::unprotect(&arguments),
-        Task::Import(arguments) => remote::import::run(&arguments),
+        Task::Import(Import::Csv(arguments)) => arguments.run(),
+        Task::Import(Import::TeseraktDb(arguments)) => import::run(&arguments),
         Task::Health(arguments) => remote::health::run(&arguments),
         Task::C2Key(arguments) => remote::c2_key::run(&arguments),
         Task::Token(arguments) => remote::tokens::run(&arguments),
@@ -137,8 +155,9 @@ pub fn main() -> ExitCode {
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut script);
+            remote::output::say(&String::from_utf8_lossy(&script))
         }
     };
     match done {

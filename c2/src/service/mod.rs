@@ -339,7 +339,7 @@ fn check(operation: &Operation) -> Result<()> {
     }
 }
 
-fn check_client(field: &'static str, name: &str) -> Result<()> {
+pub(crate) fn check_client(field: &'static str, name: &str) -> Result<()> {
     e4::check_name(name).map_err(|_| Error::invalid(field, "a name has 1 to 255 bytes"))?;
     if name.chars().any(char::is_control) {
         return Err(Error::invalid(field, "a name has no control characters"));
@@ -347,7 +347,7 @@ fn check_client(field: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_topic(topic: &str) -> Result<()> {
+pub(crate) fn check_topic(topic: &str) -> Result<()> {
     if topic.is_empty() || topic.len() > TOPIC_MAX {
         return Err(Error::invalid("topic", format!("a topic has 1 to {TOPIC_MAX} bytes")));
     }

@@ -3,13 +3,13 @@
 //!
 //! Every panic of Rust, whatever its cause, ends in the panic handler of the program, and the handler
 //! of `bindings/c` is never inlined. So an image from which the linker has dropped the handler has
-//! no panic that can be reached. Where another crate keeps one, the functions that call it are
-//! compared with those that are known.
+//! no panic that can be reached. Where another crate keeps one, the functions that call it, and how
+//! often, are compared with those that are known.
 //!
 //! That the library needs nothing of a C library, nor of the compiler's own, shows when `device.c`
 //! links without both; it brings memcpy and its like along, as weak symbols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::image::output;
@@ -31,7 +31,7 @@ pub fn faults(
     tools: &Tools,
     archive: &Path,
     images: &[&Path],
-    panics: &[&str],
+    panics: &[(&str, usize)],
 ) -> Result<Vec<String>, String> {
     let mut faults = Vec::new();
     for image in images {
@@ -42,9 +42,12 @@ pub fn faults(
         }
         if symbols.iter().any(|name| is_panicking(name)) {
             let callers = panicking(tools, image)?;
-            let unknown =
-                callers.iter().filter(|at| !panics.iter().any(|known| at.contains(known)));
-            faults.extend(unknown.map(|at| format!("{}: a panic in {at}", image.display())));
+            for (at, count) in &callers {
+                let known = panics.iter().find(|(end, _)| at.ends_with(end));
+                if known.is_none_or(|(_, known)| count > known) {
+                    faults.push(format!("{}: {count} panics in {at}", image.display()));
+                }
+            }
             if callers.is_empty() {
                 faults.push(format!("{}: a panic that nothing calls by name", image.display()));
             }
@@ -61,10 +64,10 @@ fn is_panicking(name: &str) -> bool {
     PANICKING.iter().any(|part| name.contains(part))
 }
 
-/// The functions outside `core`'s panics that call one.
-fn panicking(tools: &Tools, image: &Path) -> Result<BTreeSet<String>, String> {
+/// The functions outside `core`'s panics that call one, and how often.
+fn panicking(tools: &Tools, image: &Path) -> Result<BTreeMap<String, usize>, String> {
     let code = output(tools.gnu("objdump").args(["-d", "--no-show-raw-insn"]).arg(image))?;
-    let mut callers = BTreeSet::new();
+    let mut callers = BTreeMap::new();
     let mut function = "";
     for line in code.lines() {
         // "00000120 <function>:", then "     124:  bl  1d8 <target>".
@@ -73,7 +76,7 @@ fn panicking(tools: &Tools, image: &Path) -> Result<BTreeSet<String>, String> {
         if line.ends_with(">:") && !before.contains(':') {
             function = name;
         } else if is_panicking(name) && !is_panicking(function) {
-            callers.insert(function.to_owned());
+            *callers.entry(function.to_owned()).or_default() += 1;
         }
     }
     Ok(callers)

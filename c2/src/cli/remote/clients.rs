@@ -428,7 +428,8 @@ impl Create {
             }));
         }
         let number = operation.map_or(String::new(), |number| format!(" (operation {number})"));
-        output::line(&format!("client {} created{number}", shown(name)))?;
+        let done = if self.replace { "provisioned anew" } else { "created" };
+        output::line(&format!("client {} {done}{number}", shown(name)))?;
         match (written, &key) {
             (Some(path), _) => output::line(&format!("its key: {}", path.display()))?,
             (None, Some(key)) => {

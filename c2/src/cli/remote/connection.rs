@@ -69,7 +69,12 @@ impl Connection {
     /// Looks everything up.
     pub fn place(&self) -> Result<Place, Failure> {
         let saved = self.saved()?;
-        let mut place = self.given(saved.as_ref().map(|saved| saved.endpoint.as_str()))?;
+        let kept = saved.as_ref().map(|saved| saved.endpoint.as_str());
+        let mut place = match self.context.is_some() && self.endpoint == environment() {
+            // Who names a context means that server.
+            true => Self { endpoint: None, ..self.clone() }.given(kept)?,
+            false => self.given(kept)?,
+        };
         // What was kept for one server is not shown to another.
         if let Some(saved) = saved.filter(|saved| saved.endpoint == place.endpoint) {
             place.ca = place.ca.or(saved.ca);
@@ -83,7 +88,8 @@ impl Connection {
 
     /// What flags and environment say alone; the endpoint from them, or the one at hand.
     pub fn given(&self, endpoint: Option<&str>) -> Result<Place, Failure> {
-        let endpoint = self.endpoint.as_deref().or(endpoint).unwrap_or(DEFAULT);
+        let given = self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
+        let endpoint = given.or(endpoint).unwrap_or(DEFAULT);
         let token = match (&self.token_file, std::env::var("E4_TOKEN")) {
             (Some(path), _) => Some(super::super::first_line(path)?),
             (None, Ok(token)) if !token.is_empty() => Some(token),
@@ -138,6 +144,11 @@ impl Place {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// The address that the environment names.
+fn environment() -> Option<String> {
+    std::env::var("E4_ENDPOINT").ok()
 }
 
 /// `https://HOST:PORT`: the scheme and the port may be left out.

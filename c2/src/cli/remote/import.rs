@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use e4::crypto::hash::sha3_256;
 use e4_c2::api::pb;
 use serde_json::{Value, json};
@@ -27,29 +27,18 @@ use super::server::Server;
 /// Passwords in one call: each costs the server a second.
 const PASSWORDS: usize = 16;
 
-/// Bring in many clients at once
+/// Create the clients of a CSV file
+///
+/// The first line names the columns: `name`, and as needed `key` (hexadecimal digits or
+/// base64), `password`, `topics` (separated by semicolons). A row with neither key nor
+/// password gets a key that C2 makes; such keys go to the file of --out. Each row has a
+/// result; wrong ones are named by line, and do not stop the others. The exit code is 1 if
+/// any failed.
+///
+/// The same file again within a day changes nothing, and gives the same results, keys among
+/// them.
 #[derive(Args)]
-#[command(after_help = "Example:\n  e4 import csv fleet.csv --out fleet-keys.csv")]
-pub struct Arguments {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    task: Task,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    /// Create the clients of a CSV file
-    ///
-    /// The first line names the columns: `name`, and as needed `key` (hexadecimal digits or
-    /// base64), `password`, `topics` (separated by semicolons). A row with neither key nor
-    /// password gets a key that C2 makes; such keys go to the file of --out. Each row has a
-    /// result; wrong ones are named by line, and do not stop the others. The exit code is 1 if
-    /// any failed.
-    ///
-    /// The same file again within a day changes nothing, and gives the same results, keys among
-    /// them.
-    #[command(after_help = "\
+#[command(after_help = "\
 Examples:
   e4 import csv fleet.csv --out fleet-keys.csv
   e4 import csv fleet.csv --create-topics --json | jq '.[] | select(.error)'
@@ -58,11 +47,9 @@ fleet.csv:
   name,key,topics
   pump-1,6b65...32 bytes in hexadecimal digits...,plant/pressure;plant/valve
   pump-2,,plant/pressure")]
-    Csv(Csv),
-}
-
-#[derive(Args)]
-struct Csv {
+pub struct Csv {
+    #[command(flatten)]
+    common: Common,
     file: PathBuf,
     /// File for the keys that C2 makes (CSV: name, key), mode 0600
     #[arg(long, value_name = "FILE")]
@@ -123,15 +110,10 @@ impl Row {
     }
 }
 
-/// Imports.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    match &arguments.task {
-        Task::Csv(csv) => csv.run(&arguments.common),
-    }
-}
-
 impl Csv {
-    fn run(&self, common: &Common) -> Result<(), Failure> {
+    /// Imports.
+    pub fn run(&self) -> Result<(), Failure> {
+        let common = &self.common;
         let place = self.file.display().to_string();
         let bytes = std::fs::read(&self.file).map(Zeroizing::new);
         let bytes = bytes.map_err(|error| Failure::new(format!("{place}: {error}")))?;

@@ -110,7 +110,7 @@ impl Drop for Progress {
 /// Asks before something is destroyed. Without a terminal nobody can be asked: `flag` says it.
 pub fn confirm(question: &str, flag: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(format!("{question} There is no terminal to ask on"))
+        return Err(Failure::new(format!("there is no terminal to ask on: {question}"))
             .hint(format!("say it with {flag}")));
     }
     eprint!("{question} [y/N] ");

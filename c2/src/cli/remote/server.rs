@@ -37,6 +37,7 @@ impl Interceptor for Bearer {
 pub struct Server {
     runtime: Runtime,
     stub: Stub,
+    endpoint: String,
     known: bool,
 }
 
@@ -65,7 +66,7 @@ impl Server {
         // What comes from C2 is no larger than what was asked for.
         let stub =
             C2Client::with_interceptor(channel, Bearer(token)).max_decoding_message_size(64 << 20);
-        Ok(Self { runtime, stub, known })
+        Ok(Self { runtime, stub, endpoint: place.endpoint.clone(), known })
     }
 
     /// Calls a method.
@@ -100,6 +101,12 @@ impl Server {
 
     /// What a status means for a person.
     pub fn failure(&self, status: &Status) -> Failure {
+        // Not the server said it but the connection, which broke.
+        if let Some(broken) = status.source() {
+            return Failure::new(format!("{}: {}", self.endpoint, cause(broken))).hint(
+                "is the server still there? and does it speak TLS? https:// and http:// differ",
+            );
+        }
         explain(status.code(), status.message(), self.known)
     }
 }
@@ -223,6 +230,7 @@ pub fn explain(code: Code, message: &str, known: bool) -> Failure {
         (Code::NotFound, _) if message.starts_with("topic") => {
             "see all with e4 topic list; make one with e4 topic create"
         }
+        (Code::NotFound, _) if message.starts_with("token") => "see all with e4 token list",
         (Code::NotFound, _) if message.starts_with("link") => "see its links with e4 client links",
         (Code::AlreadyExists, _) if message.starts_with("client") => {
             "if its device was provisioned anew, replace the key here too: --replace"

@@ -149,7 +149,7 @@ fn fleet(server: &Server, json: bool) -> Result<(), Failure> {
             "clients",
             format!("{}, of which {} ever answered", all.clients, all.answering_clients),
         ),
-        row("topics", format!("{}, with {} clients", all.topics, all.memberships)),
+        row("topics", format!("{}, memberships {}", all.topics, all.memberships)),
         row("keys", line(&deliveries)),
         row("to be sent", format!("to {} clients", all.due_clients)),
         row("broker", broker.into()),

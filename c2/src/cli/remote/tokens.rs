@@ -169,7 +169,9 @@ impl Create {
         let ends = time(expires.as_ref()).map_or("never ends".into(), |at| format!("ends {at}"));
         output::line(&format!("token {} ({}, {ends})", shown(&self.name), word(role)))?;
         match place {
-            Some(place) => output::line(&format!("it is in {place}: e4 login --token-file")),
+            Some(place) => {
+                output::line(&format!("it is in {place}, for: e4 login --token-file {place}"))
+            }
             None if shows => output::line(&format!("shown this once: {}", *token)),
             None => Ok(()),
         }
