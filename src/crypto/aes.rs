@@ -145,11 +145,17 @@ fn fold(words: &[u32; 4]) -> [u32; 4] {
 }
 
 fn add_round_key(state: &mut State, folded: &[u32; 4]) {
-    for ([even, odd], key) in state.as_chunks_mut().0.iter_mut().zip(folded) {
+    fn add(even: &mut u32, odd: &mut u32, key: u32) {
         let (first, second) = (key & FIRST, key & !FIRST);
         *even ^= first | (first << 1);
         *odd ^= second | (second >> 1);
     }
+    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
+    let [k0, k1, k2, k3] = *folded;
+    add(q0, q1, k0);
+    add(q2, q3, k1);
+    add(q4, q5, k2);
+    add(q6, q7, k3);
 }
 
 /// Row `r` of the columns is byte `r` of the words, two bits for each column; it turns by `r`
