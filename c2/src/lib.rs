@@ -4,6 +4,7 @@
 //!
 //! * [`api`]: gRPC and HTTP/JSON.
 //! * [`domain`]: clients, topics, holdings, operations.
+//! * [`import`]: the database of an earlier C2.
 //! * [`service`]: the operations over a database.
 //! * [`reconcile`]: what does each client still need?
 //! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
@@ -11,6 +12,7 @@
 
 pub mod api;
 pub mod domain;
+pub mod import;
 pub mod reconcile;
 pub mod service;
 pub mod store;

@@ -94,7 +94,14 @@ struct Serve(Child);
 impl Serve {
     fn start(data: &Path, port: u16, mode: &str) -> Self {
         let mut command = e4();
-        command.args(["serve", "--mode", mode, "--retry-first", "4", "--retry-longest", "4"]);
+        command.args(["serve"]).args(common::ANY_PORTS).args([
+            "--mode",
+            mode,
+            "--retry-first",
+            "4",
+            "--retry-longest",
+            "4",
+        ]);
         command.args(["--embedded-listen", &format!("127.0.0.1:{port}")]).arg("--data").arg(data);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let serve = Self(child);

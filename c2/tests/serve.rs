@@ -28,6 +28,7 @@ impl Serve {
     fn start(data: &Path, listen: &str) -> Self {
         let mut command = e4();
         command.args(["serve", "--log-format", "json", "--embedded-listen", listen]);
+        command.args(common::ANY_PORTS);
         command.arg("--data").arg(data).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

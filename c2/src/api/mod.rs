@@ -1,4 +1,202 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The network interface: gRPC, and the same as HTTP/JSON.
+//! The network interface: gRPC, the same calls as HTTP/JSON, and a few pages beside them. Both
+//! protocols are served at both addresses; there are two because existing tools expect two.
 
+mod calls;
+mod convert;
+mod events;
+mod gate;
+mod http;
+mod listen;
+mod openapi;
 pub mod pb;
+mod routes;
+mod status;
+pub mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::reconcile::{Engine, Figures};
+use crate::service::Service;
+use calls::Calls;
+use events::Events;
+use gate::Gate;
+use http::Gateway;
+pub use routes::{Route, Routes};
+
+/// The longest message or body, in bytes.
+pub const MESSAGE_MAX: usize = 8 << 20;
+/// Threads that wait for the database at once.
+const BLOCKING: usize = 64;
+/// How often the health service is told.
+const HEALTH: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Where and how to serve.
+#[derive(Debug)]
+pub struct Settings {
+    /// Addresses; port 0 takes any.
+    pub listen: Vec<SocketAddr>,
+    /// TLS, or none.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Everybody may everything.
+    pub open: bool,
+}
+
+/// A running interface; it ends when dropped, after what is under way.
+pub struct Api {
+    addresses: Vec<SocketAddr>,
+    end: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    runtime: Option<Runtime>,
+}
+
+/// What pages see.
+#[derive(Clone)]
+struct Pages {
+    service: Service,
+    figures: Arc<Figures>,
+    document: Arc<serde_json::Value>,
+}
+
+impl Api {
+    /// Begins to serve.
+    ///
+    /// # Errors
+    /// An address that is taken, by its name.
+    pub fn start(settings: Settings, service: &Service, engine: &Engine) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("api")
+            .max_blocking_threads(BLOCKING)
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let (end, ends) = watch::channel(false);
+        let router = {
+            let _inside = runtime.enter();
+            router(&settings, service, engine)?
+        };
+        let tls = settings.tls.map(TlsAcceptor::from);
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+        for address in settings.listen {
+            let listener = runtime
+                .block_on(tokio::net::TcpListener::bind(address))
+                .map_err(|error| format!("{address}: {error}"))?;
+            addresses.push(listener.local_addr().map_err(|error| error.to_string())?);
+            let serve = listen::serve(listener, tls.clone(), router.clone(), ends.clone());
+            listeners.push(runtime.spawn(serve));
+        }
+        Ok(Self { addresses, end, listeners, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        // It fails only where nobody listens any more.
+        let _ = self.end.send(true);
+        if let Some(runtime) = self.runtime.take() {
+            for listener in self.listeners.drain(..) {
+                // A listener that panicked has said why.
+                let _ = runtime.block_on(listener);
+            }
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn router(settings: &Settings, service: &Service, engine: &Engine) -> Result<Router, String> {
+    let routes = Arc::new(Routes::load()?);
+    let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
+    let figures = engine.figures().clone();
+    let events = Events::follow(service.clone(), engine.notices());
+    let calls = Calls::new(service.clone(), engine.events(), figures.clone(), events);
+    let calls = pb::c2_server::C2Server::new(calls)
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| error.to_string())?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tokio::spawn(report_health(reporter, service.clone(), figures.clone()));
+    // Behind the gate of HTTP, which knows paths.
+    let calls_of_http = tonic::service::Routes::new(calls.clone()).into_axum_router();
+    let grpc = tonic::service::Routes::new(calls)
+        .add_service(reflection)
+        .add_service(health)
+        .into_axum_router()
+        .layer(middleware::from_fn_with_state(gate.clone(), gate::guard));
+    let pages =
+        Pages { service: service.clone(), figures, document: Arc::new(openapi::document(&routes)) };
+    let open = Router::new().route("/live", get(live)).route("/ready", get(ready));
+    let closed = Router::new()
+        .route("/openapi.json", get(document))
+        .layer(middleware::from_fn_with_state(gate.clone(), gate::guard_page));
+    let http = open.merge(closed).with_state(pages).fallback_service(
+        axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http }),
+    );
+    Ok(Router::new().fallback(move |request: Request| {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_grpc = kind.is_some_and(|kind| kind.starts_with("application/grpc"));
+        let router = if is_grpc { grpc.clone() } else { http.clone() };
+        router.oneshot(request)
+    }))
+}
+
+/// The process is there.
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The database and the broker are there as well.
+async fn ready(State(pages): State<Pages>) -> Response {
+    let state = tokio::task::spawn_blocking(move || calls::health(&pages.service, &pages.figures));
+    match state.await {
+        Ok(Ok(())) => "ok\n".into_response(),
+        // What is wrong is for those who may call.
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    }
+}
+
+async fn document(State(pages): State<Pages>) -> Response {
+    Json(&*pages.document).into_response()
+}
+
+/// Tells the health service of gRPC how it is.
+async fn report_health(
+    reporter: tonic_health::server::HealthReporter,
+    service: Service,
+    figures: Arc<Figures>,
+) {
+    let mut tick = tokio::time::interval(HEALTH);
+    loop {
+        tick.tick().await;
+        let (service, figures) = (service.clone(), figures.clone());
+        let state = tokio::task::spawn_blocking(move || calls::health(&service, &figures)).await;
+        let status = match state {
+            Ok(Ok(())) => tonic_health::ServingStatus::Serving,
+            _ => tonic_health::ServingStatus::NotServing,
+        };
+        for name in ["", "pb.C2"] {
+            reporter.set_service_status(name, status).await;
+        }
+    }
+}

@@ -110,6 +110,13 @@ fn given_has<A: Serialize>(given: &A, name: &str) -> bool {
 }
 
 impl DatabaseSettings {
+    /// Whether any of it was given: then the database itself is meant, not a server.
+    pub fn is_given(&self) -> bool {
+        let Self { data, database, key_file, passphrase_file, config, .. } = self;
+        database.is_some()
+            || [data, key_file, passphrase_file, config].iter().any(|place| place.is_some())
+    }
+
     /// The directory of the server.
     pub fn directory(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| "e4-data".into())
@@ -165,12 +172,23 @@ impl DatabaseSettings {
         })
     }
 
+    /// Whether there is a database: at a server there may be one.
+    pub fn exists(&self) -> bool {
+        let place = self.place();
+        is_remote(&place) || Path::new(&place).exists()
+    }
+
     /// The database itself, whatever is in it, and its file if it is made for this.
     pub fn bare(&self) -> Result<(Box<dyn Database>, Option<PathBuf>), Failure> {
         let place = self.place();
         let remote = is_remote(&place);
         let made = (!remote && !Path::new(&place).exists()).then(|| PathBuf::from(&place));
         Ok((self.database(&place, remote)?, made))
+    }
+
+    /// Opens a database that is there, with what a file of settings says.
+    pub fn open_existing(&self) -> Result<Store, Failure> {
+        load(self, self.config.as_deref(), &DATABASE)?.open(false, None)
     }
 
     fn database(&self, place: &str, remote: bool) -> Result<Box<dyn Database>, Failure> {

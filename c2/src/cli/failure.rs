@@ -21,6 +21,11 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Says what to do, unless that is said already.
+    pub fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -6,7 +6,9 @@ mod config;
 mod demo;
 mod device;
 mod failure;
+mod import;
 mod keygen;
+mod remote;
 mod restore;
 mod serve;
 
@@ -17,20 +19,41 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
+/// The commands, in groups.
+const HELP: &str = "\
+{about}
+
+{usage-heading} {usage}            (e4 help COMMAND has options and examples)
+
+Begin
+  demo                  Watch devices talk in secret, and one fail to listen
+  serve                 Run C2, the key server
+  login                 Remember a server and a token for the commands below
+The fleet
+  client, topic         Create, show, list, remove; give new keys
+  attach, detach        Give clients the key of a topic, or take it
+  status, events        How far each change has come; what happens
+  protect, unprotect    Protect or open a message of a topic
+  import                Bring in many clients at once
+The server
+  health, c2-key        Whether all is well; C2's own key
+  token, audit          Who may call; who did what
+  backup, restore       Copy the database while it works; bring a copy back
+  rekey                 Seal the stored keys anew
+Here
+  keygen, device        Make keys in files; be a device
+  completion            Print the completion script of a shell
+
+Examples: e4 demo; e4 serve; e4 client create pump-1 --out pump-1.key";
+
 /// End-to-end encryption and key management for IoT messages
 #[derive(Parser)]
 #[command(
     name = "e4",
     version,
     arg_required_else_help = true,
-    after_help = "\
-Examples:
-  e4 demo
-  e4 serve --data e4-data
-  e4 keygen --type symmetric --out pump-1.key
-  e4 device --name pump-1 --key pump-1.key --broker 127.0.0.1:1883
-
-`e4 help COMMAND` has examples for each command."
+    help_template = HELP,
+    override_usage = "e4 COMMAND"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -43,8 +66,37 @@ enum Task {
     Demo(demo::Arguments),
     /// Run C2: keep what each device should hold, and work until it does
     Serve(Box<serve::Arguments>),
+    /// Remember a server, its authority and a token for the other commands
+    Login(remote::login::Arguments),
+    /// Add, show and remove devices; give them new keys
+    Client(remote::clients::Arguments),
+    /// Add, show and remove topics; give them new keys
+    Topic(remote::topics::Arguments),
+    /// Give clients the key of a topic
+    Attach(remote::members::Attach),
+    /// Take the key of a topic from clients
+    Detach(remote::members::Detach),
+    /// Show what is wanted, and how far that has come
+    Status(remote::status::Arguments),
+    /// Print what happened, and with --follow what happens
+    Events(remote::events::Arguments),
+    /// Protect a message under the key of a topic
+    Protect(remote::messages::Protect),
+    /// Open a message of a topic
+    Unprotect(remote::messages::Unprotect),
+    /// Bring in many clients at once, or the database of an earlier C2
+    #[command(subcommand, after_help = IMPORT)]
+    Import(Import),
+    /// Ask whether C2, its database and its broker work
+    Health(remote::health::Arguments),
+    /// Show or change C2's own key
+    C2Key(remote::c2_key::Arguments),
+    /// Say who may call
+    Token(remote::tokens::Arguments),
     /// Look at who did what
     Audit(audit::AuditArguments),
+    /// Copy the database while the server works
+    Backup(remote::backup::Arguments),
     /// Seal the stored keys under another passphrase or key file
     Rekey(audit::RekeyArguments),
     /// Bring a backup into an empty database
@@ -54,11 +106,27 @@ enum Task {
     /// Be a device: send, receive, take commands
     Device(Box<device::Arguments>),
     /// Print the completion script of a shell
-    #[command(after_help = "Example:\n  e4 completions bash > /etc/bash_completion.d/e4")]
+    #[command(
+        visible_alias = "completion",
+        after_help = "Example:\n  e4 completion bash > /etc/bash_completion.d/e4"
+    )]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+const IMPORT: &str = "\
+Examples:
+  e4 import csv fleet.csv --out fleet-keys.csv
+  e4 import teserakt-db c2.sqlite --old-passphrase-file old.pass --mode symmetric";
+
+#[derive(Subcommand)]
+enum Import {
+    /// Create the clients of a CSV file
+    Csv(Box<remote::import::Csv>),
+    /// Bring over the database of an earlier C2
+    TeseraktDb(Box<import::TeseraktDb>),
 }
 
 /// Runs the command line: exit code 0 on success, 1 on failure, 2 on wrong usage.
@@ -66,14 +134,30 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Serve(arguments) => serve::run(&arguments),
+        Task::Login(arguments) => remote::login::run(&arguments),
+        Task::Client(arguments) => remote::clients::run(&arguments),
+        Task::Topic(arguments) => remote::topics::run(&arguments),
+        Task::Attach(arguments) => remote::members::attach(&arguments),
+        Task::Detach(arguments) => remote::members::detach(&arguments),
+        Task::Status(arguments) => remote::status::run(&arguments),
+        Task::Events(arguments) => remote::events::run(&arguments),
+        Task::Protect(arguments) => remote::messages::protect(&arguments),
+        Task::Unprotect(arguments) => remote::messages::unprotect(&arguments),
+        Task::Import(Import::Csv(arguments)) => arguments.run(),
+        Task::Import(Import::TeseraktDb(arguments)) => import::run(&arguments),
+        Task::Health(arguments) => remote::health::run(&arguments),
+        Task::C2Key(arguments) => remote::c2_key::run(&arguments),
+        Task::Token(arguments) => remote::tokens::run(&arguments),
         Task::Audit(arguments) => audit::audit(&arguments),
+        Task::Backup(arguments) => remote::backup::run(&arguments),
         Task::Rekey(arguments) => audit::rekey(&arguments),
         Task::Restore(arguments) => restore::run(&arguments),
         Task::Keygen(arguments) => keygen::run(&arguments),
         Task::Device(arguments) => device::run(&arguments),
         Task::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "e4", &mut script);
+            remote::output::say(&String::from_utf8_lossy(&script))
         }
     };
     match done {

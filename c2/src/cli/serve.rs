@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, ValueEnum};
+use e4_c2::api::{Api, Settings, tls};
 use e4_c2::domain::Clock;
 use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::service::Service;
 use e4_c2::transport::{Broker, Commands, Login, Options, Qos, Tls, WINDOW};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,8 +24,8 @@ use super::failure::Failure;
 
 /// Run C2: keep what each device should hold, and work until it does
 ///
-/// The first start makes the directory, a key file and a database, and an MQTT broker listens on
-/// 127.0.0.1:1883. With --broker it uses yours. Ctrl-C or SIGTERM end it; nothing is lost by that,
+/// The first start makes the directory, a key file, a database and a certificate, and says how to
+/// get the first token. An MQTT broker listens on 127.0.0.1:1883; with --broker it uses yours. Ctrl-C or SIGTERM end it; nothing is lost by that,
 /// nor by a crash.
 ///
 /// Each setting is a flag, an environment variable or a line of the file that --config names, and
@@ -89,6 +91,33 @@ pub struct Arguments {
     /// Seconds that the broker may take for a command [default: 60]
     #[arg(long, env = "E4_LEASE", value_name = "SECONDS")]
     lease: Option<f64>,
+    /// Where gRPC is served; HTTP/JSON as well [default: 127.0.0.1:5555]
+    #[arg(long, env = "E4_GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    grpc_listen: Option<SocketAddr>,
+    /// Where HTTP/JSON is served; gRPC as well [default: 127.0.0.1:8888]
+    #[arg(long, env = "E4_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    http_listen: Option<SocketAddr>,
+    /// Certificate of the server (PEM) [default: one of its own, DIR/tls/cert.pem, signed by
+    /// DIR/tls/ca.pem]
+    #[arg(long, env = "E4_API_CERT", value_name = "FILE")]
+    api_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(long, env = "E4_API_KEY", value_name = "FILE")]
+    api_key: Option<PathBuf>,
+    /// Authority of client certificates (PEM); `e4 token create --certificate` says what each may
+    #[arg(long, env = "E4_API_CLIENT_CA", value_name = "FILE")]
+    api_client_ca: Option<PathBuf>,
+    /// Names and addresses for the certificate of its own, beside localhost
+    #[arg(long, env = "E4_API_NAMES", value_name = "NAME,...", value_delimiter = ',')]
+    api_names: Option<Vec<String>>,
+    /// Serve without TLS, on the loopback only
+    #[arg(long, env = "E4_NO_TLS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "true|false")]
+    no_tls: Option<bool>,
+    /// Let everybody do everything, on the loopback only: for old tools that have no token
+    #[arg(long, env = "E4_NO_AUTH", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "true|false")]
+    no_auth: Option<bool>,
     /// What to log: error, warn, info, debug [default: info]
     #[arg(long, env = "E4_LOG", value_name = "LEVEL")]
     log: Option<String>,
@@ -155,6 +184,8 @@ impl Arguments {
         self.retry_first.get_or_insert(policy.first.as_secs_f64());
         self.retry_longest.get_or_insert(policy.longest.as_secs_f64());
         self.lease.get_or_insert(policy.lease.as_secs_f64());
+        self.grpc_listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 5555)));
+        self.http_listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 8888)));
         self.log.get_or_insert_with(|| "info".into());
         self
     }
@@ -211,15 +242,85 @@ impl Arguments {
             Some(1) => Qos::AtLeastOnce,
             _ => Qos::ExactlyOnce,
         };
+        let service = Service::new(store.clone(), clock.clone());
         let engine =
             Engine::start(store, clock, policy, |events| Commands::connect(&options, qos, events))?;
+        let api = self.api(&directory, &service, &engine)?;
         info!(broker = format!("{host}:{port}"), "e4 serves; Ctrl-C ends it");
         let signal = signals.forever().next();
         info!(signal, "ending");
-        // First what sends, then what carries it.
+        // First what takes wishes, then what sends, then what carries it.
+        drop(api);
         drop(engine);
         drop(broker);
         Ok(())
+    }
+
+    /// The network interface, and a word on who may call it.
+    fn api(&self, directory: &Path, service: &Service, engine: &Engine) -> Result<Api, Failure> {
+        let listen: Vec<SocketAddr> =
+            [self.grpc_listen, self.http_listen].into_iter().flatten().collect();
+        let loopback = listen.iter().all(|address| address.ip().is_loopback());
+        let (no_tls, no_auth) = (self.no_tls == Some(true), self.no_auth == Some(true));
+        for (flag, given) in [("--no-tls", no_tls), ("--no-auth", no_auth)] {
+            if given && !loopback {
+                return Err(Failure::new(format!("{flag} is for the loopback alone"))
+                    .hint("leave it out, or listen on 127.0.0.1"));
+            }
+        }
+        let (tls, ca) = if no_tls { (None, None) } else { self.api_tls(directory, service)? };
+        let settings = Settings { listen, tls, open: no_auth };
+        let api = Api::start(settings, service, engine).map_err(|error| {
+            Failure::new(format!("the interface: {error}"))
+                .hint("is another server there? give other addresses: --grpc-listen, --http-listen")
+        })?;
+        let scheme = if no_tls { "http" } else { "https" };
+        for (what, address) in ["gRPC", "HTTP"].iter().zip(api.addresses()) {
+            info!("{what}: {scheme}://{address}");
+        }
+        if let Some(ca) = ca {
+            info!("callers trust {}", ca.display());
+        }
+        if no_auth {
+            warn!(
+                "--no-auth: EVERYBODY ON THIS MACHINE MAY DO EVERYTHING, AND NOBODY IS ASKED WHO THEY ARE"
+            );
+        } else if !service.has_admin()? {
+            let directory = directory.display();
+            info!(
+                "nobody may call yet; the first: e4 token create NAME --role admin --data {directory}"
+            );
+        }
+        Ok(api)
+    }
+
+    fn api_tls(
+        &self,
+        directory: &Path,
+        service: &Service,
+    ) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<PathBuf>), Failure> {
+        let (files, ca) = match (&self.api_cert, &self.api_key) {
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (certificate.clone(), key.clone());
+                (tls::Files { certificate, key, client_ca: None }, None)
+            }
+            (None, None) => {
+                let place = directory.join("tls");
+                config::make_directory(&place)?;
+                let names = self.api_names.clone().unwrap_or_default();
+                let now = service.clock().now().div_euclid(1000);
+                let write = |path: &Path, bytes: &[u8]| {
+                    super::keygen::write(path, bytes, true).map_err(|error| error.to_string())
+                };
+                (tls::own(&place, &names, now, write)?, Some(place.join("ca.pem")))
+            }
+            _ => {
+                return Err(Failure::new("the certificate of the server is incomplete")
+                    .hint("give both --api-cert and --api-key, or neither"));
+            }
+        };
+        let files = tls::Files { client_ca: self.api_client_ca.clone(), ..files };
+        Ok((Some(Arc::new(tls::load(&files)?)), ca))
     }
 
     fn broker(&self, directory: &Path) -> Result<(Option<Broker>, String, u16), Failure> {

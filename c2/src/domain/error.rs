@@ -23,6 +23,13 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// There is one of the name already.
+    Exists {
+        /// What it is.
+        what: What,
+        /// Its name.
+        name: String,
+    },
     /// The operation belongs to the other mode.
     WrongMode {
         /// The operation.
@@ -51,6 +58,22 @@ pub enum What {
     PublicKey,
     /// An operation that was done.
     Operation,
+    /// Somebody who may call.
+    Token,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            What::Client => "client",
+            What::Topic => "topic",
+            What::Member => "client of the topic",
+            What::Link => "link",
+            What::PublicKey => "public key",
+            What::Operation => "operation",
+            What::Token => "token",
+        }
+    }
 }
 
 impl Error {
@@ -84,16 +107,9 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid { field, why } => write!(f, "{field}: {why}"),
             Error::NotFound { what, name } => {
-                let what = match what {
-                    What::Client => "client",
-                    What::Topic => "topic",
-                    What::Member => "client of the topic",
-                    What::Link => "link",
-                    What::PublicKey => "public key",
-                    What::Operation => "operation",
-                };
-                write!(f, "{what} {name:?} does not exist")
+                write!(f, "{} {name:?} does not exist", what.name())
             }
+            Error::Exists { what, name } => write!(f, "{} {name:?} exists already", what.name()),
             Error::WrongMode { operation, needs } => {
                 let needs = match needs {
                     e4::Mode::Symmetric => "symmetric-key",

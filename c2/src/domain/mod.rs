@@ -2,11 +2,13 @@
 //! Clients, topics and what each client should hold. It knows the protocol and nothing of
 //! databases, brokers or networks.
 
+mod access;
 mod clock;
 mod error;
 mod operation;
 mod record;
 
+pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
 pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};

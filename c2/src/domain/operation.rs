@@ -19,6 +19,13 @@ pub enum Operation {
         /// Where its key comes from.
         credential: Credential,
     },
+    /// Adds a client; one that exists stays as it is.
+    AddClient {
+        /// Name, 1 to 255 bytes; the id is its hash.
+        client: String,
+        /// Where its key comes from.
+        credential: Credential,
+    },
     /// Forgets a client and its keys.
     RemoveClient {
         /// Name.
@@ -127,7 +134,7 @@ impl Operation {
     /// The name of the act, as audit records and interfaces have it.
     pub fn name(&self) -> &'static str {
         match self {
-            Operation::NewClient { .. } => "new_client",
+            Operation::NewClient { .. } | Operation::AddClient { .. } => "new_client",
             Operation::RemoveClient { .. } => "remove_client",
             Operation::ResetClient { .. } => "reset_client",
             Operation::NewClientKey { .. } => "new_client_key",
@@ -148,7 +155,9 @@ impl Operation {
     /// The key that it brings along.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
-            Operation::NewClient { credential, .. } => Some(credential),
+            Operation::NewClient { credential, .. } | Operation::AddClient { credential, .. } => {
+                Some(credential)
+            }
             Operation::RemoveClient { .. }
             | Operation::ResetClient { .. }
             | Operation::NewClientKey { .. }
@@ -182,7 +191,8 @@ impl Operation {
     /// What an audit record keeps of it: names, no keys.
     pub fn subject(&self) -> Value {
         match self {
-            Operation::NewClient { client, credential } => {
+            Operation::NewClient { client, credential }
+            | Operation::AddClient { client, credential } => {
                 json!({ "client": client, "credential": format!("{credential:?}") })
             }
             Operation::RemoveClient { client, rotate } => {

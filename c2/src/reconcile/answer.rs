@@ -16,14 +16,16 @@ const RESETS_MAX: i64 = 6;
 const SIVS_MAX: usize = 64 * 16;
 
 /// What was made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// Not from a client that is known, or too old, or seen before.
     Ignored,
     /// It opens under none of the keys that the client may hold, for the first time.
-    Foreign,
-    /// The client said how it stands.
-    Taken,
+    Foreign(String),
+    /// The client said how it stands, and something is missing.
+    Behind(String),
+    /// The client said how it stands, and that is as it should be.
+    Confirmed(String),
 }
 
 /// Takes an answer in.
@@ -62,7 +64,7 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
                 .into(),
         );
         tx.update_client(&client)?;
-        return Ok(Heard::Foreign);
+        return Ok(Heard::Foreign(client.name));
     };
     client.answers = true;
     if seconds > client.answered {
@@ -78,9 +80,10 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         client.trouble = None;
     }
     confirm_keys(tx, &mut client, key, pair)?;
-    take(tx, &mut client, &answer, c2.last().map_or(0, |key| key.epoch), now)?;
+    let newest = c2.last().map_or(0, |key| key.epoch);
+    let right = take(tx, &mut client, &answer, newest, now)?;
     tx.update_client(&client)?;
-    Ok(Heard::Taken)
+    Ok(if right { Heard::Confirmed(client.name) } else { Heard::Behind(client.name) })
 }
 
 /// The newest key that opens it says where the client stands.
@@ -117,13 +120,14 @@ fn confirm_keys(tx: &mut Tx, client: &mut ClientRow, key: i64, c2: i64) -> Resul
     Ok(())
 }
 
+/// Whether the client stands as it should.
 fn take(
     tx: &mut Tx,
     client: &mut ClientRow,
     answer: &Answer,
     c2_epoch: i64,
     now: Millis,
-) -> Result<()> {
+) -> Result<bool> {
     let hello = answer.command.is_none();
     let answered = match &answer.command {
         None => Answered::Other,
@@ -145,7 +149,7 @@ fn take(
             tx.settle(client, &unsettled, now)?;
             (client.reset, client.drift, client.trouble) = (0, 0, None);
             client.due_at = ladder.then_some(now);
-            return Ok(());
+            return Ok(!ladder);
         }
         if hello && client.drift > 1 {
             // It may have slept through all that was tried.
@@ -161,7 +165,7 @@ fn take(
         };
         if unsettled.is_empty() && !ladder && certain {
             drifted(tx, client, now)?;
-            return Ok(());
+            return Ok(false);
         }
     }
     // It is awake: what it was sent while it slept is sent again at once.
@@ -172,7 +176,7 @@ fn take(
         (client.key_tries, client.c2_tries) = (0, 0);
         client.due_at = Some(now);
     }
-    Ok(())
+    Ok(unsettled.is_empty() && !ladder)
 }
 
 /// The client confirmed everything, and yet holds something else: it is told everything again, and

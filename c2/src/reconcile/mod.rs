@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use e4::{ClientId, ClientTopic, Mode};
+use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{Clock, Millis, Result};
@@ -71,6 +72,24 @@ pub enum Event {
     Stop,
 }
 
+/// What an engine hears of clients and the broker, for whoever wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A client said how it stands, and that is as it should be.
+    Confirmed(String),
+    /// A client said how it stands, and something is missing.
+    Behind(String),
+    /// Something was published in the name of a client that none of its keys opens.
+    Foreign(String),
+    /// Commands can be published.
+    BrokerConnected,
+    /// They cannot.
+    BrokerLost,
+}
+
+/// Notices that a slow listener may be behind.
+const NOTICES: usize = 4096;
+
 /// Numbers since the start, for people and tests.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -91,6 +110,7 @@ pub struct Engine {
     events: Sender<Event>,
     thread: Option<JoinHandle<()>>,
     figures: Arc<Figures>,
+    notices: broadcast::Sender<Notice>,
 }
 
 impl Engine {
@@ -107,12 +127,14 @@ impl Engine {
         let (sender, events) = channel();
         let publisher = connect(&sender)?;
         let figures = Arc::new(Figures::default());
+        let (notices, _) = broadcast::channel(NOTICES);
         let mut work = Work {
             store,
             clock,
             policy,
             publisher,
             figures: figures.clone(),
+            notices: notices.clone(),
             connected: false,
             warned: false,
             letters: HashMap::new(),
@@ -125,7 +147,7 @@ impl Engine {
             .name("reconcile".into())
             .spawn(move || work.run(&events))
             .map_err(|error| error.to_string())?;
-        Ok(Self { events: sender, thread: Some(thread), figures })
+        Ok(Self { events: sender, thread: Some(thread), figures, notices })
     }
 
     /// Has it look at once; it finds changes by itself a moment later.
@@ -137,6 +159,11 @@ impl Engine {
     /// Where to send events.
     pub fn events(&self) -> Sender<Event> {
         self.events.clone()
+    }
+
+    /// What it hears from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
     }
 
     /// Numbers since the start.
@@ -189,6 +216,7 @@ struct Work<P> {
     policy: Policy,
     publisher: P,
     figures: Arc<Figures>,
+    notices: broadcast::Sender<Notice>,
     connected: bool,
     /// Whether it was said that there is no connection.
     warned: bool,
@@ -309,24 +337,35 @@ impl<P: Publisher> Work<P> {
             return Ok(());
         }
         let now = self.clock.now();
-        self.store.write(|tx| {
+        let notices = self.store.write(|tx| {
+            let mut notices = Vec::new();
             for (client, about) in &*done {
                 tx.handed(*client, about, now)?;
             }
             for (id, payload) in &*heard {
                 let heard = hear(tx, *id, payload, now)?;
                 debug!(client = %id, ?heard, "answer");
-                if heard == Heard::Foreign {
-                    warn!(client = %id, "an answer opens under none of the client's keys");
-                }
+                notices.extend(match heard {
+                    Heard::Ignored => None,
+                    Heard::Foreign(name) => {
+                        warn!(client = name, "an answer opens under none of the client's keys");
+                        Some(Notice::Foreign(name))
+                    }
+                    Heard::Behind(name) => Some(Notice::Behind(name)),
+                    Heard::Confirmed(name) => Some(Notice::Confirmed(name)),
+                });
             }
             for round in &*ended {
                 // Nobody knows what arrived of a round that was cut off: at once again.
                 let wait = if round.lost { 0 } else { round.wait };
                 tx.move_due(round.client, round.lease, Some(now + wait))?;
             }
-            Ok(())
+            Ok(notices)
         })?;
+        for notice in notices {
+            // Nobody has to listen.
+            let _ = self.notices.send(notice);
+        }
         self.figures.handed.fetch_add(done.len() as u64, Ordering::Relaxed);
         self.figures.answers.fetch_add(heard.len() as u64, Ordering::Relaxed);
         self.news = News::default();
@@ -334,6 +373,11 @@ impl<P: Publisher> Work<P> {
     }
 
     fn set_connected(&mut self, connected: bool) {
+        if connected != self.connected {
+            let notice = if connected { Notice::BrokerConnected } else { Notice::BrokerLost };
+            // Nobody has to listen.
+            let _ = self.notices.send(notice);
+        }
         self.connected = connected;
         self.figures.connected.store(connected, Ordering::Relaxed);
     }

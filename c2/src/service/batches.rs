@@ -111,6 +111,7 @@ const INVALID: u8 = 1;
 const NOT_FOUND: u8 = 2;
 const WRONG_MODE: u8 = 3;
 const OTHER: u8 = 4;
+const EXISTS: u8 = 5;
 
 const WHATS: [What; 5] = [What::Client, What::Topic, What::Member, What::Link, What::PublicKey];
 
@@ -143,9 +144,11 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
                 put(&mut out, why.as_bytes());
             }
             Err(Error::NotFound { what, name }) => {
-                let number = WHATS.iter().position(|known| known == what);
-                let number = number.and_then(|number| u8::try_from(number).ok());
-                out.extend([NOT_FOUND, number.unwrap_or(u8::MAX)]);
+                out.extend([NOT_FOUND, what_number(*what)]);
+                put(&mut out, name.as_bytes());
+            }
+            Err(Error::Exists { what, name }) => {
+                out.extend([EXISTS, what_number(*what)]);
                 put(&mut out, name.as_bytes());
             }
             Err(Error::WrongMode { needs, .. }) => {
@@ -158,6 +161,11 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
         }
     }
     out
+}
+
+fn what_number(what: What) -> u8 {
+    let number = WHATS.iter().position(|known| *known == what);
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(u8::MAX)
 }
 
 fn put(out: &mut Vec<u8>, part: &[u8]) {
@@ -192,6 +200,10 @@ fn decode_one(rest: &mut &[u8], operation: &Operation) -> Option<Result<Outcome>
         NOT_FOUND => {
             let what = byte(rest)?;
             Err(Error::NotFound { what: *WHATS.get(usize::from(what))?, name: text(rest)? })
+        }
+        EXISTS => {
+            let what = byte(rest)?;
+            Err(Error::Exists { what: *WHATS.get(usize::from(what))?, name: text(rest)? })
         }
         WRONG_MODE => {
             let needs = match byte(rest)? {

@@ -8,6 +8,7 @@ mod clients;
 mod keys;
 mod messages;
 mod states;
+mod tokens;
 mod topics;
 
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use e4::{C2PublicKey, ClientId, Mode};
 
 use crate::domain::{
     Caller, ClientState, Clock, Delivery, Error, Holding, Kind, Millis, Operation, Outcome, Page,
-    Result, State,
+    Result, State, What,
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
+pub use tokens::{NewToken, Stranger, TOKEN_PREFIX};
 
 /// The longest name or topic that is taken, in bytes.
 pub const TOPIC_MAX: usize = 65_535;
@@ -250,7 +252,9 @@ fn prepare(mode: Mode, operation: &Operation) -> Result<Option<FirstKey>> {
     }
     check(operation)?;
     match operation {
-        Operation::NewClient { credential, .. } => clients::first_key(mode, credential).map(Some),
+        Operation::NewClient { credential, .. } | Operation::AddClient { credential, .. } => {
+            clients::first_key(mode, credential).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -266,7 +270,11 @@ fn apply(
     // Changes happen one after the other, in the order of their records.
     tx.lock_audit()?;
     let mut outcome = match operation {
-        Operation::NewClient { client, .. } => {
+        Operation::NewClient { client, .. } | Operation::AddClient { client, .. } => {
+            if matches!(operation, Operation::AddClient { .. }) && tx.find_client(client)?.is_some()
+            {
+                return Err(Error::Exists { what: What::Client, name: client.clone() });
+            }
             let first = first.ok_or_else(|| Error::invalid("key", "is missing"))?;
             clients::new_client(tx, now, client, first)
         }
@@ -304,6 +312,7 @@ fn apply(
 fn check(operation: &Operation) -> Result<()> {
     match operation {
         Operation::NewClient { client, .. }
+        | Operation::AddClient { client, .. }
         | Operation::RemoveClient { client, .. }
         | Operation::ResetClient { client }
         | Operation::NewClientKey { client }
@@ -330,7 +339,7 @@ fn check(operation: &Operation) -> Result<()> {
     }
 }
 
-fn check_client(field: &'static str, name: &str) -> Result<()> {
+pub(crate) fn check_client(field: &'static str, name: &str) -> Result<()> {
     e4::check_name(name).map_err(|_| Error::invalid(field, "a name has 1 to 255 bytes"))?;
     if name.chars().any(char::is_control) {
         return Err(Error::invalid(field, "a name has no control characters"));
@@ -338,7 +347,7 @@ fn check_client(field: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_topic(topic: &str) -> Result<()> {
+pub(crate) fn check_topic(topic: &str) -> Result<()> {
     if topic.is_empty() || topic.len() > TOPIC_MAX {
         return Err(Error::invalid("topic", format!("a topic has 1 to {TOPIC_MAX} bytes")));
     }

@@ -40,11 +40,13 @@ impl Tx<'_> {
                 Some(Credential::Password(text)) => (2, text.as_bytes()),
                 Some(Credential::Random) => (3, &[]),
             };
+            // The two have one name.
+            let add = matches!(operation, Operation::AddClient { .. });
             let length = |part: &[u8]| (part.len() as u64).to_le_bytes();
             sha3_256(&[
                 &*key,
                 operation.name().as_bytes(),
-                &[0, kind],
+                &[add.into(), kind],
                 &length(subject.as_bytes()),
                 subject.as_bytes(),
                 &length(secret),

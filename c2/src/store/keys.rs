@@ -144,6 +144,21 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Puts a key pair in the place of C2's first one, which no client knows yet.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn replace_c2_key(&mut self, secret: &C2SecretKey, now: Millis) -> Result<()> {
+        let epoch = self.c2_epoch()?;
+        let sealed = self.vault().seal(&Place::new(C2, epoch, 0), secret.expose())?;
+        let public = secret.public();
+        self.execute(
+            "UPDATE c2_keys SET public = ?2, sealed = ?3, made_at = ?4 WHERE epoch = ?1",
+            params![epoch, public.as_bytes(), sealed.as_slice(), now],
+        )?;
+        Ok(())
+    }
+
     /// Another key pair for C2.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod postgres;
 mod sqlite;
+mod tokens;
 mod topics;
 mod vault;
 

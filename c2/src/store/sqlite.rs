@@ -20,6 +20,8 @@ pub struct Sqlite {
 #[derive(Clone)]
 enum Place {
     File(PathBuf),
+    /// Of another program: it is only read.
+    Foreign(PathBuf),
     /// A name that the connections share, and one connection that keeps it alive.
     Memory {
         name: String,
@@ -35,6 +37,11 @@ impl Sqlite {
     pub fn file(path: &Path) -> Result<Self, Fault> {
         make(path).map_err(|error| Fault::Fatal(format!("{}: {error}", path.display())))?;
         Ok(Self { place: Place::File(path.to_path_buf()) })
+    }
+
+    /// A file of another program, of which nothing is changed.
+    pub fn read_only(path: &Path) -> Self {
+        Self { place: Place::Foreign(path.to_path_buf()) }
     }
 
     /// A database that is gone when the last clone is dropped, for tests and trials.
@@ -78,10 +85,18 @@ fn open(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     Ok(connection)
 }
 
+fn open_foreign(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(20))?;
+    Ok(connection)
+}
+
 impl Database for Sqlite {
     fn connect(&self) -> Result<Box<dyn Connection>, Fault> {
         let connection = match &self.place {
             Place::File(path) => open(path),
+            Place::Foreign(path) => open_foreign(path),
             Place::Memory { name, .. } => open(Path::new(name)),
         };
         Ok(Box::new(Session { connection: connection.map_err(fault)?, words: HashMap::new() }))
@@ -89,14 +104,14 @@ impl Database for Sqlite {
 
     fn describe(&self) -> String {
         match &self.place {
-            Place::File(path) => path.display().to_string(),
+            Place::File(path) | Place::Foreign(path) => path.display().to_string(),
             Place::Memory { .. } => "memory".into(),
         }
     }
 
     fn readers(&self) -> usize {
         match self.place {
-            Place::File(_) => 4,
+            Place::File(_) | Place::Foreign(_) => 4,
             // Connections to shared memory lock whole tables: one at a time.
             Place::Memory { .. } => 0,
         }

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
+use crate::common::ANY_PORTS;
 use crate::operator::Place;
 use crate::proxy::Wire;
 
@@ -32,6 +33,7 @@ impl Server {
         let (data, key) = (data.display().to_string(), place.key.display().to_string());
         let arguments = [
             ["serve", "--data", &data].as_slice(),
+            &ANY_PORTS,
             &["--database", &place.database, "--key-file", &key],
             &["--broker", &broker, "--qos", &qos, "--keep-alive", "3"],
             &["--retry-first", "1", "--retry-longest", "4", "--lease", "4"],

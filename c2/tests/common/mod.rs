@@ -19,6 +19,9 @@ pub fn e4() -> Command {
     Command::new(env!("CARGO_BIN_EXE_e4"))
 }
 
+/// For servers beside each other: the interface takes any port.
+pub const ANY_PORTS: [&str; 4] = ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
+
 /// A port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What happens, told to who listens: the audit records as they are written, by whichever server
+//! writes them, and what clients and the broker say to this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{Mutex, Notify, broadcast, mpsc};
+use tonic::Status;
+use tracing::warn;
+
+use super::convert::timestamp;
+use super::gate::blocking;
+use super::pb::{Event, EventType};
+use crate::domain::{AuditRecord, Clock};
+use crate::reconcile::Notice;
+use crate::service::Service;
+
+/// How many events a slow listener may be behind.
+const ROOM: usize = 4096;
+/// How soon changes by other servers are seen.
+const POLL: Duration = Duration::from_millis(500);
+/// Records read at once.
+const PAGE: i64 = 500;
+
+/// Where events come from.
+#[derive(Clone)]
+pub struct Events {
+    service: Service,
+    sender: broadcast::Sender<Event>,
+    changed: Arc<Notify>,
+    /// The newest record that was told; none while nobody listens.
+    last: Arc<Mutex<Option<i64>>>,
+}
+
+impl Events {
+    /// Begins to follow.
+    pub fn follow(service: Service, mut notices: broadcast::Receiver<Notice>) -> Self {
+        let (sender, _) = broadcast::channel(ROOM);
+        let events = Self { service, sender, changed: Arc::default(), last: Arc::default() };
+        let (own, clock) = (events.clone(), events.service.clock().clone());
+        tokio::spawn(async move {
+            loop {
+                match notices.recv().await {
+                    // Nobody listens: that is no error.
+                    Ok(notice) => drop(own.sender.send(of_notice(notice, &*clock))),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        });
+        let own = events.clone();
+        tokio::spawn(async move { own.records().await });
+        events
+    }
+
+    /// Something was changed here: look at once.
+    pub fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Follows the audit records while anybody listens.
+    async fn records(self) {
+        loop {
+            // Changed or not, after a while it looks.
+            let _ = tokio::time::timeout(POLL, self.changed.notified()).await;
+            let mut last = self.last.lock().await;
+            if self.sender.receiver_count() == 0 {
+                *last = None;
+            }
+            let Some(after) = *last else { continue };
+            let page = match self.page(after).await {
+                Ok(page) => page,
+                Err(status) => {
+                    warn!("events: {}", status.message());
+                    continue;
+                }
+            };
+            if i64::try_from(page.len()).is_ok_and(|count| count == PAGE) {
+                self.changed();
+            }
+            for record in page {
+                *last = Some(record.seq);
+                if let Some(event) = of_record(record) {
+                    // Nobody listens any more: that is no error.
+                    let _ = self.sender.send(event);
+                }
+            }
+        }
+    }
+
+    async fn newest(&self) -> Result<i64, Status> {
+        let service = self.service.clone();
+        blocking(move || service.newest_record()).await
+    }
+
+    async fn page(&self, after: i64) -> Result<Vec<AuditRecord>, Status> {
+        let service = self.service.clone();
+        blocking(move || service.audit_records(after, PAGE)).await
+    }
+
+    /// Events from now on, or those after a record first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn subscribe(
+        &self,
+        after: i64,
+    ) -> Result<mpsc::Receiver<Result<Event, Status>>, Status> {
+        let mut told = self.last.lock().await;
+        let mut live = self.sender.subscribe();
+        let last = match *told {
+            Some(last) => last,
+            None => *told.insert(self.newest().await?),
+        };
+        drop(told);
+        let (sender, receiver) = mpsc::channel(64);
+        let events = self.clone();
+        tokio::spawn(async move {
+            let mut next = if after == 0 { last } else { after.max(0) };
+            while next < last {
+                let page = match events.page(next).await {
+                    Ok(page) => page,
+                    Err(status) => return drop(sender.send(Err(status)).await),
+                };
+                let Some(newest) = page.last().map(|record| record.seq) else { break };
+                next = newest;
+                for event in page.into_iter().filter_map(of_record) {
+                    if sender.send(Ok(event)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            let last = last.max(next);
+            loop {
+                let event = tokio::select! {
+                    event = live.recv() => event,
+                    () = sender.closed() => return,
+                };
+                let event = match event {
+                    Ok(event) if event.number == 0 || event.number > last => Ok(event),
+                    Ok(_) => continue,
+                    Err(broadcast::error::RecvError::Lagged(_)) => Err(Status::data_loss(
+                        "this listener was too slow; begin again after the last number",
+                    )),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                };
+                let broken = event.is_err();
+                if sender.send(event).await.is_err() || broken {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+}
+
+fn of_notice(notice: Notice, clock: &dyn Clock) -> Event {
+    let (kind, source) = match notice {
+        Notice::Confirmed(client) => (EventType::ClientConfirmed, client),
+        Notice::Behind(client) => (EventType::ClientBehind, client),
+        Notice::Foreign(client) => (EventType::ClientForeign, client),
+        Notice::BrokerConnected => (EventType::BrokerConnected, String::new()),
+        Notice::BrokerLost => (EventType::BrokerLost, String::new()),
+    };
+    let timestamp = Some(timestamp(clock.now()));
+    Event { r#type: kind.into(), source, timestamp, ..Event::default() }
+}
+
+fn of_record(record: AuditRecord) -> Option<Event> {
+    let detail: Value = serde_json::from_str(&record.detail).unwrap_or_default();
+    let text =
+        |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+    let first = detail.get("epoch").and_then(Value::as_i64) == Some(1);
+    let kind = match record.action.as_str() {
+        "new_client" if first => EventType::ClientCreated,
+        "new_client" => EventType::ClientReplaced,
+        "remove_client" => EventType::ClientRemoved,
+        "reset_client" => EventType::ClientReset,
+        "new_client_key" => EventType::ClientKeyRotated,
+        "new_topic" if first => EventType::TopicCreated,
+        "new_topic" => EventType::TopicRotated,
+        "remove_topic" => EventType::TopicRemoved,
+        "new_topic_client" => EventType::ClientSubscribed,
+        "remove_topic_client" => EventType::ClientUnsubscribed,
+        "link_client" => EventType::ClientLinked,
+        "unlink_client" => EventType::ClientUnlinked,
+        "send_client_pubkey" => EventType::PublicKeySent,
+        "remove_client_pubkey" => EventType::PublicKeyRemoved,
+        "reset_client_pubkeys" => EventType::PublicKeysReset,
+        "new_c2_key" => EventType::C2KeyRotated,
+        "resync" => EventType::Resync,
+        "create_token" => EventType::TokenCreated,
+        "revoke_token" => EventType::TokenRevoked,
+        "refused" => EventType::CallRefused,
+        "rekey" => EventType::PassphraseChanged,
+        "backup" => EventType::BackupMade,
+        // What came with a newer server has a name there.
+        _ => return None,
+    };
+    let (source, target) = match record.action.as_str() {
+        "link_client" | "unlink_client" | "send_client_pubkey" | "remove_client_pubkey" => {
+            (text("source"), text("target"))
+        }
+        "reset_client_pubkeys" => (text("target"), String::new()),
+        "create_token" | "revoke_token" => (String::new(), text("name")),
+        "refused" => (String::new(), text("call")),
+        _ => (text("client"), text("topic")),
+    };
+    Some(Event {
+        r#type: kind.into(),
+        source,
+        target,
+        timestamp: Some(timestamp(record.at)),
+        number: record.seq,
+        actor: record.actor,
+    })
+}
