@@ -3,8 +3,8 @@
 //!
 //! Where `std` is on, the `aes` crate is used and this is not. It stands here for what the small
 //! software cipher of that crate cannot give. Its prepared key has 960 bytes where this one has 240,
-//! so that a message takes 3,340 bytes of stack instead of 1,640 (Cortex-M3, the library
-//! around it the same); it takes 133,000 instructions instead of 123,000, since it encrypts one
+//! so that a message took 3,340 bytes of stack instead of 1,640 (Cortex-M3, the library
+//! around it the same); it took 133,000 instructions instead of 123,000, since it encrypts one
 //! block at a time where 32-bit registers have room for two; and it leaves a bounds check, and so a
 //! panic, in the linked image. The tests compare the two over random keys and blocks.
 //!
