@@ -156,6 +156,22 @@ fn events_are_told_as_they_happen_and_again_after_a_number() {
 }
 
 #[test]
+fn figures_and_the_document_are_for_those_who_may_look() {
+    let mut served = Served::start(false);
+    let mut text = String::new();
+    served.send("GET", "/metrics", "", "").read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(text.contains("\ne4_") && text.trim_end().ends_with("# EOF"), "{text}");
+    served.token = "e4_unknown".into();
+    for path in ["/metrics", "/openapi.json", "/e4", "/e4/clients"] {
+        assert_eq!(served.call("GET", path, "", "").0, 401, "{path}");
+    }
+    let mut text = String::new();
+    served.send("GET", "/live", "", "").read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+}
+
+#[test]
 fn a_change_is_followed_by_its_number() {
     let served = Served::start(false);
     let device = served.world.device(&served.service, "pump", true);

@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::metrics::Metrics;
 use crate::reconcile::{Engine, Figures};
 use crate::service::Service;
 use calls::Calls;
@@ -69,6 +70,7 @@ struct Pages {
     service: Service,
     figures: Arc<Figures>,
     document: Arc<serde_json::Value>,
+    metrics: Arc<Metrics>,
 }
 
 impl Api {
@@ -144,11 +146,16 @@ fn router(settings: &Settings, service: &Service, engine: &Engine) -> Result<Rou
         .add_service(health)
         .into_axum_router()
         .layer(middleware::from_fn_with_state(gate.clone(), gate::guard));
-    let pages =
-        Pages { service: service.clone(), figures, document: Arc::new(openapi::document(&routes)) };
+    let pages = Pages {
+        service: service.clone(),
+        metrics: Arc::new(Metrics::new(service.clone(), figures.clone())),
+        figures,
+        document: Arc::new(openapi::document(&routes)),
+    };
     let open = Router::new().route("/live", get(live)).route("/ready", get(ready));
     let closed = Router::new()
         .route("/openapi.json", get(document))
+        .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(gate.clone(), gate::guard_page));
     let http = open.merge(closed).with_state(pages).fallback_service(
         axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http }),
@@ -178,6 +185,14 @@ async fn ready(State(pages): State<Pages>) -> Response {
 
 async fn document(State(pages): State<Pages>) -> Response {
     Json(&*pages.document).into_response()
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match gate::blocking(move || pages.metrics.render()).await {
+        Ok(text) => ([(CONTENT_TYPE, kind)], text).into_response(),
+        Err(status) => http::failure(&status),
+    }
 }
 
 /// Tells the health service of gRPC how it is.
