@@ -20,6 +20,7 @@ pub struct Bytes<const N: usize> {
 }
 
 impl<const N: usize> Bytes<N> {
+    #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self { bytes: [0; N], len: 0 }
     }
@@ -30,10 +31,16 @@ impl<const N: usize> Bytes<N> {
     }
 
     /// The parts, one after the other.
+    #[inline(always)]
     pub(crate) fn of(parts: &[&[u8]]) -> Self {
         let mut bytes = Self::new();
-        parts.iter().for_each(|part| bytes.push(part));
+        bytes.extend(parts);
         bytes
+    }
+
+    /// Adds parts; see [`Bytes::push`].
+    pub(crate) fn extend(&mut self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.push(part));
     }
 
     /// Room for `len` bytes to be written.

@@ -5,6 +5,7 @@
 //! * [`api`]: gRPC and HTTP/JSON.
 //! * [`domain`]: clients, topics, holdings, operations.
 //! * [`import`]: the database of an earlier C2.
+//! * [`metrics`]: figures for Prometheus.
 //! * [`service`]: the operations over a database.
 //! * [`reconcile`]: what does each client still need?
 //! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
@@ -13,6 +14,7 @@
 pub mod api;
 pub mod domain;
 pub mod import;
+pub mod metrics;
 pub mod reconcile;
 pub mod service;
 pub mod store;

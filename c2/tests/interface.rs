@@ -116,7 +116,7 @@ fn events_are_told_as_they_happen_and_again_after_a_number() {
     let number = headers.iter().find_map(|line| line.strip_prefix("e4-operation: ")).unwrap();
     let number: i64 = number.parse().unwrap();
     // Told by the engine, between the others.
-    let mut told = Vec::new();
+    let mut told: Vec<(Option<i64>, String, Value)> = Vec::new();
     while told.iter().filter(|(id, ..)| id.is_some()).count() < 3
         || !told.iter().any(|(_, name, _)| name == "CLIENT_CONFIRMED")
     {

@@ -149,6 +149,31 @@ pub(super) unsafe fn start(
     reads: &[Span],
     identity: Option<Identity>,
 ) -> Result<i32> {
+    // SAFETY: the contract above.
+    unsafe {
+        let opened = put(client, config, reads)?;
+        let done = match identity {
+            Some(identity) => opened.create(identity, &[]),
+            None => opened.load(),
+        };
+        if done.is_err() {
+            raw::close(client)?;
+        }
+        done.map(|()| E4_OK)
+    }
+}
+
+/// Checks a config and makes a client in its place that is nobody yet. A frame of its own on
+/// microcontrollers, since the client is made on the stack.
+///
+/// # Safety
+/// That of [`start`].
+#[cfg_attr(not(feature = "std"), inline(never))]
+unsafe fn put<'a>(
+    client: *mut e4_client,
+    config: *const e4_config,
+    reads: &[Span],
+) -> Result<&'a mut raw::Inner> {
     raw::check(&[Span::one(client)], &[Span::one(config)])?;
     // SAFETY: not NULL, aligned, readable by the contract above.
     let config = unsafe { &*config };
@@ -164,16 +189,7 @@ pub(super) unsafe fn start(
         }
         let keys = raw::places(config.keys, config.keys_count, || KeyPlace::EMPTY);
         let seen = raw::places(config.seen, config.seen_count, || SeenPlace::EMPTY);
-        let opened =
-            raw::put(client, Client::closed(storage, SliceMemory::over(keys, seen), settings));
-        let done = match identity {
-            Some(identity) => opened.create(identity, &[]),
-            None => opened.load(),
-        };
-        if done.is_err() {
-            raw::close(client)?;
-        }
-        done.map(|()| E4_OK)
+        Ok(raw::put(client, Client::closed(storage, SliceMemory::over(keys, seen), settings)))
     }
 }
 

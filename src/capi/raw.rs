@@ -356,6 +356,7 @@ pub unsafe fn client_mut<'a>(client: *mut e4_client) -> Result<&'a mut Inner> {
 ///
 /// # Safety
 /// `to` was checked, is writable and not open; nobody else uses it for `'a`.
+#[inline(always)]
 pub unsafe fn put<'a>(to: *mut e4_client, inner: Inner) -> &'a mut Inner {
     // SAFETY: the contract above; the struct is large enough by the assertion above.
     unsafe {

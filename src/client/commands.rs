@@ -10,7 +10,7 @@ use super::identity::{Identity, Keys};
 use super::memory::Memory;
 use super::records::{self, Entry, HEAD, Kind, PerKind, Slot, Stamp};
 use super::storage::Storage;
-use crate::bytes::wipe;
+use crate::bytes::{Bytes, wipe};
 use crate::command::{Fields, Opcode, is_for_mode};
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
@@ -105,7 +105,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
             entry.key = *key;
         }
         let generation = *self.generations.of(kind);
-        let slot = records::encode_slot(kind, generation, stamp, name, entry.slot, &entry);
+        let mut slot = Bytes::new();
+        records::encode_slot(kind, generation, stamp, name, entry.slot, &entry, &mut slot);
         self.write_slot(entry.slot, &slot, stamp)?;
         if !known {
             *self.live.of_mut(kind) += 1;
@@ -120,7 +121,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let Some(slot) = found else {
             return self.write_head(None, self.generations, Some(stamp));
         };
-        self.write_slot(slot, &records::encode_free_slot(slot, stamp), stamp)?;
+        let mut bytes = Bytes::new();
+        records::encode_free_slot(slot, stamp, &mut bytes);
+        self.write_slot(slot, &bytes, stamp)?;
         *self.live.of_mut(kind) -= 1;
         self.memory.remove(kind, name);
         Ok(())
@@ -168,7 +171,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// Wipes a slot that a reset has freed. It is free with or without this, so a failure is not
     /// one of the command; the next `open` tries again.
     pub(super) fn wipe_slot(&mut self, slot: u32, stamp: &Stamp) {
-        let _ = self.storage.write(slot, &records::encode_free_slot(slot, stamp));
+        let mut bytes = Bytes::new();
+        records::encode_free_slot(slot, stamp, &mut bytes);
+        let _ = self.storage.write(slot, &bytes);
     }
 
     /// The first free slot, or a new one.
@@ -207,7 +212,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
     ) -> Result<()> {
         let before = stamp.map(|stamp| self.mark.add(stamp));
         let identity = identity.unwrap_or(&self.identity);
-        let head = records::encode_head(identity, &generations, &self.mark);
+        let mut head = Bytes::new();
+        records::encode_head(identity, &generations, &self.mark, &mut head);
         if let Err(error) = self.storage.write(HEAD, &head) {
             if let Some(before) = before {
                 self.mark.restore(&before);

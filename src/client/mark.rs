@@ -18,8 +18,14 @@ pub struct Mark {
 }
 
 impl Mark {
+    #[inline(always)]
     pub const fn new(time: Timestamp) -> Self {
         Self { time, sivs: [[0; SIV_LEN]; MARK_SIVS], count: 0, next: 0 }
+    }
+
+    /// [`Mark::new`], in its place.
+    pub fn start(&mut self, time: Timestamp) {
+        (self.time, self.count, self.next) = (time, 0, 0);
     }
 
     pub fn time(&self) -> Timestamp {

@@ -106,7 +106,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
         let hash = self.memory.topic_hash(topic)?;
-        let (sealed, signer) = self.open_message(now, &hash, protected, out)?;
+        let mut signer = None;
+        let sealed = self.open_message(now, &hash, protected, out, &mut signer)?;
         let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
@@ -214,16 +215,19 @@ impl<S: Storage, M: Memory> Client<S, M> {
         topic: &TopicHash,
         protected: &'p [u8],
         out: &mut [u8],
-    ) -> Result<(Sealed<'p>, Option<Signer>)> {
+        signer: &mut Option<Signer>,
+    ) -> Result<Sealed<'p>> {
         #[cfg(feature = "pubkey")]
-        if self.mode() == Mode::PublicKey {
-            if !self.holds(topic)? {
-                return Err(Error::TopicKeyMissing);
+        let checked = match self.mode() {
+            Mode::Symmetric => None,
+            Mode::PublicKey if self.holds(topic)? => {
+                Some(self.check_signed(now, protected, signer)?)
             }
-            let (sealed, signer) = self.check_signed(now, protected)?;
-            return Ok((self.decrypt(now, topic, protected, Some(sealed), out)?, Some(signer)));
-        }
-        Ok((self.decrypt(now, topic, protected, None, out)?, None))
+            Mode::PublicKey => return Err(Error::TopicKeyMissing),
+        };
+        #[cfg(not(feature = "pubkey"))]
+        let (checked, _) = (None, signer);
+        self.decrypt(now, topic, protected, checked, out)
     }
 
     /// Decrypts with the key of a topic or, for a while, with the one that it replaced; what was
@@ -267,7 +271,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         &self,
         now: Option<Timestamp>,
         protected: &'p [u8],
-    ) -> Result<(Sealed<'p>, Signer)> {
+        signer: &mut Option<Signer>,
+    ) -> Result<Sealed<'p>> {
         let message = Signed::parse(protected)?;
         self.check_time(message.sealed.time(), now)?;
         let mut key = None;
@@ -277,8 +282,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         } else if !self.settings.accept_unknown_signers {
             return Err(Error::SignerUnknown);
         }
-        let verified = key.is_some();
-        Ok((message.sealed, Signer { id: message.signer, verified }))
+        *signer = Some(Signer { id: message.signer, verified: key.is_some() });
+        Ok(message.sealed)
     }
 
     /// Looks up the public key of a client. A frame of its own on microcontrollers: it is not to lie

@@ -125,6 +125,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// A client that is nobody yet, until [`Client::create`] or [`Client::load`].
+    #[inline(always)]
     pub(crate) fn closed(storage: S, memory: M, settings: Settings) -> Self {
         Self {
             storage,
@@ -153,7 +154,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
         // What an interrupted `forget` or import left.
         erase_slots(&mut self.storage)?;
         for (number, (kind, name, entry)) in (1..).zip(keys) {
-            let slot = records::encode_slot(*kind, 0, &Stamp::default(), name, number, entry);
+            let mut slot = Bytes::new();
+            let stamp = Stamp::default();
+            records::encode_slot(*kind, 0, &stamp, name, number, entry, &mut slot);
             self.storage.write(number, &slot)?;
         }
         self.identity = identity;
@@ -163,14 +166,22 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     /// Becomes the stored client.
     pub(crate) fn load(&mut self) -> Result<()> {
-        let mut buffer = Bytes::<RECORD_MAX>::new();
-        let Some(head) = read_record(&self.storage, HEAD, buffer.room(RECORD_MAX))? else {
+        if !self.load_head()? {
             erase_slots(&mut self.storage)?;
             return Err(Error::NotProvisioned);
-        };
-        (self.identity, self.generations) = records::decode_head(head, &mut self.mark)?;
-        drop(buffer);
+        }
         self.load_slots()
+    }
+
+    /// Reads the head; false if there is none. A frame of its own on microcontrollers: the buffer is
+    /// not to lie under what reads the slots.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn load_head(&mut self) -> Result<bool> {
+        let mut buffer = Bytes::<RECORD_MAX>::new();
+        let head = read_record(&self.storage, HEAD, buffer.room(RECORD_MAX))?;
+        let Some(head) = head else { return Ok(false) };
+        self.generations = records::decode_head(head, &mut self.identity, &mut self.mark)?;
+        Ok(true)
     }
 
     /// Reads every slot: keys into the table, and commands that the head does not know into the

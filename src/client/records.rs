@@ -156,13 +156,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Writes a head.
+/// Writes a head into `head`, which is empty.
 pub fn encode_head(
     identity: &Identity,
     generations: &PerKind<u32>,
     mark: &Mark,
-) -> Bytes<HEAD_MAX> {
-    let mut head = Bytes::of(&[
+    head: &mut Bytes<HEAD_MAX>,
+) {
+    head.extend(&[
         MAGIC,
         &[identity.mode() as u8],
         identity.id().as_bytes(),
@@ -180,15 +181,15 @@ pub fn encode_head(
             head.push(c2.as_bytes());
         }
     }
-    head.push(&check(HEAD, &head));
-    head
+    let check = check(HEAD, head);
+    head.push(&check);
 }
 
-/// Reads a head: identity, generations, and the replay mark, which is set.
+/// Reads a head: identity and replay mark, which are set, and generations.
 ///
 /// # Errors
 /// [`Error::StateCorrupt`], [`Error::StateIncompatible`], [`Error::InvalidKey`].
-pub fn decode_head(bytes: &[u8], mark: &mut Mark) -> Result<(Identity, PerKind<u32>)> {
+pub fn decode_head(bytes: &[u8], identity: &mut Identity, mark: &mut Mark) -> Result<PerKind<u32>> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::StateIncompatible);
     }
@@ -199,17 +200,17 @@ pub fn decode_head(bytes: &[u8], mark: &mut Mark) -> Result<(Identity, PerKind<u
     let generations = PerKind { topics: fields.number()?, peers: fields.number()? };
     let time = fields.time()?;
     let [count] = *fields.take()?;
-    *mark = Mark::new(time);
+    mark.start(time);
     for _ in 0..count {
         mark.add(&Stamp { time, siv: *fields.take()? });
     }
-    let identity = if mode == Mode::Symmetric as u8 {
+    *identity = if mode == Mode::Symmetric as u8 {
         Identity::symmetric(id, IdKey::from_slice(fields.take::<KEY_LEN>()?)?)
     } else {
         decode_key_pair(mode, id, &mut fields)?
     };
     fields.end()?;
-    Ok((identity, generations))
+    Ok(generations)
 }
 
 #[cfg(feature = "pubkey")]
@@ -228,7 +229,7 @@ fn decode_key_pair(_mode: u8, _id: ClientId, _fields: &mut Fields<'_>) -> Result
     Err(Error::StateIncompatible)
 }
 
-/// Writes the slot of a key.
+/// Writes the slot of a key into `bytes`, which are empty.
 pub fn encode_slot(
     kind: Kind,
     generation: u32,
@@ -236,13 +237,14 @@ pub fn encode_slot(
     name: &[u8; ID_LEN],
     slot: u32,
     entry: &Entry,
-) -> Bytes<SLOT_LEN> {
-    encode(kind as u8, generation, stamp, name, slot, entry)
+    bytes: &mut Bytes<SLOT_LEN>,
+) {
+    encode(kind as u8, generation, stamp, name, slot, entry, bytes);
 }
 
 /// Writes a free slot, which still says which command freed it.
-pub fn encode_free_slot(slot: u32, stamp: &Stamp) -> Bytes<SLOT_LEN> {
-    encode(0, 0, stamp, &[0; ID_LEN], slot, &Entry::default())
+pub fn encode_free_slot(slot: u32, stamp: &Stamp, bytes: &mut Bytes<SLOT_LEN>) {
+    encode(0, 0, stamp, &[0; ID_LEN], slot, &Entry::default(), bytes);
 }
 
 fn encode(
@@ -252,8 +254,9 @@ fn encode(
     name: &[u8; ID_LEN],
     slot: u32,
     entry: &Entry,
-) -> Bytes<SLOT_LEN> {
-    let mut bytes = Bytes::of(&[
+    bytes: &mut Bytes<SLOT_LEN>,
+) {
+    bytes.extend(&[
         &[kind],
         &generation.to_le_bytes(),
         &stamp.time.to_bytes(),
@@ -264,8 +267,8 @@ fn encode(
         &entry.previous,
         &entry.replaced_at.to_bytes(),
     ]);
-    bytes.push(&check(slot, &bytes));
-    bytes
+    let check = check(slot, bytes);
+    bytes.push(&check);
 }
 
 /// Reads a slot; what `slot` was before does not matter.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! SHA3-256 (FIPS 202), and the ids made with it (PROTOCOL sections 1 and 5).
 
+use sha3::digest::FixedOutputReset;
 use sha3::{Digest, Sha3_256};
 
 use crate::error::Result;
@@ -20,7 +21,7 @@ pub(crate) fn short_hash<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
 fn whole_hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha3::default();
     parts.iter().for_each(|part| hasher.update(part));
-    hasher.0.finalize().into()
+    hasher.end()
 }
 
 fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
@@ -70,7 +71,12 @@ impl Sha3 {
     }
 
     /// The first `N` bytes; `N` is at most 32.
-    pub fn finish<const N: usize>(self) -> [u8; N] {
-        first(&self.0.finalize().into())
+    pub fn finish<const N: usize>(mut self) -> [u8; N] {
+        first(&self.end())
+    }
+
+    // By reference, since a move would be a copy of the state on the stack.
+    fn end(&mut self) -> [u8; 32] {
+        self.0.finalize_fixed_reset().into()
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tasks of the project: `cargo xtask help`.
 
+mod api;
 mod c;
 mod docs;
 mod firmware;

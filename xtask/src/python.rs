@@ -18,7 +18,7 @@ const TOOLS: &[&str] = &[
 ];
 
 /// A Python of 3.11 or later that can make virtual environments.
-fn interpreter() -> Option<&'static str> {
+pub fn interpreter() -> Option<&'static str> {
     let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
     ["python3", "python3.14", "python3.13", "python3.12", "python3.11"].into_iter().find(|python| {
         let quiet = || std::process::Stdio::null();
@@ -29,7 +29,7 @@ fn interpreter() -> Option<&'static str> {
 }
 
 /// Makes a virtual environment, or keeps the one that is there, and installs into it.
-fn environment(python: &str, at: &Path, packages: &[&str]) -> Result<PathBuf, String> {
+pub fn environment(python: &str, at: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     let inside = at.join("bin/python");
     if !inside.is_file() {
         run(command(python).args(["-m", "venv"]).arg(at))?;

@@ -10,10 +10,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response, Sse, sse};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use prost_reflect::prost::Message;
 use prost_reflect::{
@@ -31,6 +33,9 @@ use crate::domain::Permission;
 
 /// Signs of life on an event stream.
 const ALIVE: Duration = Duration::from_secs(15);
+/// Bytes of a body that nobody needs, and how long they may take.
+const UNREAD_MAX: usize = 1 << 20;
+const UNREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// HTTP over the calls.
 #[derive(Clone)]
@@ -67,15 +72,37 @@ fn invalid(why: impl std::fmt::Display) -> Status {
 
 /// Takes whatever is no call of gRPC and no page.
 pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
-    match tokio::time::timeout(PATIENCE, answer(gateway, request)).await {
+    let (parts, mut body) = request.into_parts();
+    let streams = parts.version >= Version::HTTP_2;
+    let mut response = match tokio::time::timeout(PATIENCE, answer(gateway, parts, &mut body)).await
+    {
         Ok(Ok(response)) => response,
         Ok(Err(status)) => failure(&status),
         Err(_) => failure(&Status::deadline_exceeded("the call took too long")),
+    };
+    if !streams && !drain(body).await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
-async fn answer(gateway: Gateway, request: Request) -> Result<Response, Status> {
-    let (parts, body) = request.into_parts();
+/// Reads on where a call did not need the body: the caller may still be sending it, and would find
+/// the connection broken in place of the answer. Whether that was the end of it.
+async fn drain(mut body: Body) -> bool {
+    let rest = async {
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            length += frame.ok()?.data_ref().map_or(0, Bytes::len);
+            if length > UNREAD_MAX {
+                return None;
+            }
+        }
+        Some(())
+    };
+    tokio::time::timeout(UNREAD_PATIENCE, rest).await.is_ok_and(|end| end.is_some())
+}
+
+async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Response, Status> {
     let peer = parts.extensions.get::<Peer>().cloned();
     let peer = peer.ok_or_else(|| Status::internal("a call from nowhere"))?;
     let path = parts.uri.path();
@@ -144,14 +171,16 @@ async fn request_of(
     headers: &HeaderMap,
     query: Option<&str>,
     fields: Vec<(String, String)>,
-    body: Body,
+    body: &mut Body,
 ) -> Result<DynamicMessage, Status> {
     let input = route.method.input();
     let mut message = DynamicMessage::new(input.clone());
     if route.body {
-        let body = axum::body::to_bytes(body, MESSAGE_MAX)
+        let body = Limited::new(body, MESSAGE_MAX)
+            .collect()
             .await
-            .map_err(|_| invalid(format!("the body is longer than {MESSAGE_MAX} bytes")))?;
+            .map_err(|_| invalid(format!("the body is longer than {MESSAGE_MAX} bytes")))?
+            .to_bytes();
         if !body.is_empty() {
             let mut json = serde_json::Deserializer::from_slice(&body);
             let options = DeserializeOptions::new().deny_unknown_fields(true);
@@ -266,17 +295,16 @@ impl Frames {
     fn new(body: Body) -> Self {
         let (sender, trailers) = tokio::sync::oneshot::channel();
         let mut sender = Some(sender);
-        let kept =
-            http_body_util::BodyExt::map_frame(body, move |frame| match frame.into_trailers() {
-                Ok(trailers) => {
-                    if let Some(sender) = sender.take() {
-                        // The reader may have left.
-                        let _ = sender.send(trailers);
-                    }
-                    http_body::Frame::data(Bytes::new())
+        let kept = body.map_frame(move |frame| match frame.into_trailers() {
+            Ok(trailers) => {
+                if let Some(sender) = sender.take() {
+                    // The reader may have left.
+                    let _ = sender.send(trailers);
                 }
-                Err(frame) => frame,
-            });
+                http_body::Frame::data(Bytes::new())
+            }
+            Err(frame) => frame,
+        });
         Self { body: Body::new(kept).into_data_stream(), trailers, buffer: BytesMut::new() }
     }
 

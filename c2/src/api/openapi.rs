@@ -13,6 +13,7 @@ use super::routes::{Route, Routes};
 use crate::domain::Permission;
 
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
+const INT64: &str = "^-?[0-9]{1,18}$";
 
 /// The document.
 pub fn document(routes: &Routes) -> Value {
@@ -20,7 +21,7 @@ pub fn document(routes: &Routes) -> Value {
     let mut schemas = Map::new();
     schemas.insert("Error".into(), error());
     for route in routes.all() {
-        let path = route.template.replace("=**}", "}");
+        let path = route.template.replace("=**}", "}").replace(".name}", "}");
         let methods = paths.entry(path).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
             methods.insert(route.verb.to_lowercase(), operation(route, &mut schemas));
@@ -81,15 +82,7 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     let summary = description.split_inclusive('.').next().unwrap_or_default().to_string();
     description.push_str(&format!("\n\nFor: {who}."));
     let held: Vec<&str> = route.path_fields().collect();
-    let mut parameters: Vec<Value> = held
-        .iter()
-        .map(|field| {
-            json!({
-                "name": field, "in": "path", "required": true,
-                "schema": { "type": "string", "minLength": 1 },
-            })
-        })
-        .collect();
+    let mut parameters: Vec<Value> = held.iter().map(|field| path_field(&input, field)).collect();
     let mut all = json!({
         "operationId": method.name(),
         "summary": summary.trim(),
@@ -103,7 +96,8 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
                 .retain(|name, _| !held.iter().any(|held| held.split('.').next() == Some(name)));
         }
         all["requestBody"] = json!({
-            "required": true,
+            // No body is an empty one.
+            "required": false,
             "content": { "application/json": { "schema": schema } },
         });
     } else {
@@ -130,11 +124,32 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
         json!({ "text/event-stream": { "schema": { "type": "string" } } })
     };
     let mut responses = json!({ "200": { "description": "Done.", "content": content } });
-    for status in ["400", "401", "403", "404", "429", "503", "504"] {
+    if route.permission == Some(Permission::Operate) || method.name() == "NewClient" {
+        responses["200"]["headers"] = json!({ "e4-operation": {
+            "description": "Number of the audit record, for GetOperation.",
+            "required": true,
+            "schema": { "type": "string", "pattern": "^[0-9]+$" },
+        } });
+    }
+    let exists = matches!(method.name(), "NewClient" | "CreateToken").then_some("409");
+    for status in ["400", "401", "403", "404", "429", "503", "504"].into_iter().chain(exists) {
         responses[status] = json!({ "$ref": "#/components/responses/Refused" });
     }
     all["responses"] = responses;
     all
+}
+
+/// What the path holds: a client goes by the field that it is in, without its `.name`.
+fn path_field(input: &MessageDescriptor, path: &str) -> Value {
+    let name = path.split('.').next().unwrap_or(path);
+    let number = input.get_field_by_name(path).is_some_and(|field| field.kind() == Kind::Int64);
+    let (schema, example) = match name {
+        _ if number => (json!({ "type": "string", "format": "int64", "pattern": INT64 }), "1"),
+        "topic" => (json!({ "type": "string", "minLength": 1 }), "plant/pressure"),
+        "sourceClient" => (json!({ "type": "string", "minLength": 1 }), "gauge-1"),
+        _ => (json!({ "type": "string", "minLength": 1 }), "pump-1"),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
 }
 
 /// A reference to the schema of a message, which is made where it is not there yet.
@@ -162,6 +177,10 @@ fn object(message: &MessageDescriptor, schemas: &mut Map<String, Value>, answer:
         if let (false, Some(schema)) = (text.is_empty(), schema.as_object_mut()) {
             schema.insert("description".into(), text.into());
         }
+        if !answer {
+            // As good as left out.
+            nullable(&mut schema);
+        }
         if answer && !field.supports_presence() {
             required.push(field.name().to_string());
         }
@@ -180,11 +199,20 @@ fn object(message: &MessageDescriptor, schemas: &mut Map<String, Value>, answer:
     schema
 }
 
+fn nullable(schema: &mut Value) {
+    if let Some(kind) = schema.get_mut("type") {
+        *kind = json!([kind.take(), "null"]);
+    }
+    if let Some(names) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        names.push(Value::Null);
+    }
+}
+
 fn value(field: &FieldDescriptor, schemas: &mut Map<String, Value>, answer: bool) -> Value {
     match field.kind() {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Int32 => json!({ "type": "integer", "format": "int32" }),
-        Kind::Int64 => json!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,18}$" }),
+        Kind::Int64 => json!({ "type": "string", "format": "int64", "pattern": INT64 }),
         Kind::Bytes => {
             json!({ "type": "string", "format": "byte", "contentEncoding": "base64" })
         }

@@ -11,6 +11,8 @@ mod keygen;
 mod remote;
 mod restore;
 mod serve;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::path::Path;
 use std::process::ExitCode;

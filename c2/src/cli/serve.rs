@@ -18,6 +18,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::config::{self, DatabaseSettings, ModeName};
 use super::failure::Failure;
@@ -152,7 +154,10 @@ pub fn run(given: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     settings.log()?;
-    settings.serve()
+    let served = settings.serve();
+    #[cfg(feature = "otel")]
+    super::traces::end();
+    served
 }
 
 /// The names that a file of settings may have.
@@ -211,14 +216,17 @@ impl Arguments {
             Some(format) => format == LogFormat::Text,
             None => std::io::stderr().is_terminal(),
         };
-        let builder =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        if text {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = if text {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colour).with_target(false).init();
+            lines.with_ansi(colour).with_target(false).with_filter(filter).boxed()
         } else {
-            builder.json().init();
-        }
+            lines.json().with_filter(filter).boxed()
+        };
+        let layers = tracing_subscriber::registry().with(lines);
+        #[cfg(feature = "otel")]
+        let layers = layers.with(super::traces::layer()?);
+        layers.init();
         Ok(())
     }
 

@@ -13,6 +13,6 @@ pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
 pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
 pub use record::{
-    AuditRecord, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState, Page,
-    RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
+    AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
+    Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
 };

@@ -267,6 +267,19 @@ pub struct Statistics {
     pub audit_records: i64,
 }
 
+/// Clients of topics by how many keys they are behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// They hold the newest.
+    pub none: i64,
+    /// They hold the one before: what is sent under the newest they cannot read yet.
+    pub one: i64,
+    /// They hold an older one.
+    pub more: i64,
+    /// They confirmed none.
+    pub unknown: i64,
+}
+
 /// Which part of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

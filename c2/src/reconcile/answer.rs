@@ -28,11 +28,32 @@ pub enum Heard {
     Confirmed(String),
 }
 
+/// What is measured on the way.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// From a new key until it was confirmed, in milliseconds.
+    pub lags: Vec<Millis>,
+    /// Commands that were refused.
+    pub refused: u64,
+}
+
+impl Measured {
+    fn confirmed(&mut self, made_at: Option<Millis>, now: Millis) {
+        self.lags.extend(made_at.map(|at| now.saturating_sub(at).max(0)));
+    }
+}
+
 /// Takes an answer in.
 ///
 /// # Errors
 /// [`Error::Store`](crate::domain::Error::Store).
-pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<Heard> {
+pub fn hear(
+    tx: &mut Tx,
+    id: ClientId,
+    payload: &[u8],
+    now: Millis,
+    measured: &mut Measured,
+) -> Result<Heard> {
     if payload.len() != ANSWER_LEN {
         return Ok(Heard::Ignored);
     }
@@ -79,9 +100,9 @@ pub fn hear(tx: &mut Tx, id: ClientId, payload: &[u8], now: Millis) -> Result<He
         // It speaks under a key that C2 knows.
         client.trouble = None;
     }
-    confirm_keys(tx, &mut client, key, pair)?;
+    confirm_keys(tx, &mut client, [key, pair], now, measured)?;
     let newest = c2.last().map_or(0, |key| key.epoch);
-    let right = take(tx, &mut client, &answer, newest, now)?;
+    let right = take(tx, &mut client, &answer, newest, now, measured)?;
     tx.update_client(&client)?;
     Ok(if right { Heard::Confirmed(client.name) } else { Heard::Behind(client.name) })
 }
@@ -107,13 +128,21 @@ fn open(
     })
 }
 
-fn confirm_keys(tx: &mut Tx, client: &mut ClientRow, key: i64, c2: i64) -> Result<()> {
+fn confirm_keys(
+    tx: &mut Tx,
+    client: &mut ClientRow,
+    [key, c2]: [i64; 2],
+    now: Millis,
+    measured: &mut Measured,
+) -> Result<()> {
     if key > client.key_confirmed {
+        measured.confirmed(tx.client_key_made_at(client.row, key)?, now);
         (client.key_confirmed, client.key_tries) = (key, 0);
         client.key_handed = client.key_handed.max(key);
         tx.forget_client_keys(client.row, key)?;
     }
     if c2 > client.c2_confirmed {
+        measured.confirmed(tx.c2_key_made_at(c2)?, now);
         (client.c2_confirmed, client.c2_tries) = (c2, 0);
         client.c2_handed = client.c2_handed.max(c2);
     }
@@ -127,12 +156,17 @@ fn take(
     answer: &Answer,
     c2_epoch: i64,
     now: Millis,
+    measured: &mut Measured,
 ) -> Result<bool> {
     let hello = answer.command.is_none();
     let answered = match &answer.command {
         None => Answered::Other,
         Some(siv) => {
             let error = answer.status.err().map(|error| i64::from(error.number()));
+            measured.refused += u64::from(error.is_some());
+            if error.is_none() {
+                measured.confirmed(tx.rotated_at(client.row, siv)?, now);
+            }
             let answered = tx.answered(client.row, siv, error, now)?;
             if answered == Answered::Newest && error.is_none() {
                 tx.forget_removals(client.row)?;
@@ -146,6 +180,11 @@ fn take(
         // The client says what it holds: that is worth more than all that was counted here.
         let wanted = tx.wanted_digest(client.row)?;
         if wanted == answer.digest {
+            for item in &unsettled {
+                if item.kind == Kind::Topic && item.confirmed > 0 && item.confirmed < item.target {
+                    measured.confirmed(tx.topic_key_made_at(item.subject, item.target)?, now);
+                }
+            }
             tx.settle(client, &unsettled, now)?;
             (client.reset, client.drift, client.trouble) = (0, 0, None);
             client.due_at = ladder.then_some(now);

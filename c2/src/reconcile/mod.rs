@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use e4::{ClientId, ClientTopic, Mode};
 use tokio::sync::broadcast;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace_span, warn};
 
 use crate::domain::{Clock, Millis, Result};
+use crate::metrics::Timing;
 use crate::store::{Handed, Store};
-use answer::{Heard, hear};
+use answer::{Heard, Measured, hear};
 pub use policy::Policy;
 use round::{Batch, Letter, Round, round};
 
@@ -103,6 +104,18 @@ pub struct Figures {
     pub connected: AtomicBool,
     /// Whether answers can be heard now.
     pub listening: AtomicBool,
+    /// Commands of which nobody knows whether the broker took them.
+    pub lost: AtomicU64,
+    /// Answers by which a client refused a command.
+    pub refused: AtomicU64,
+    /// What was published in the name of clients and opens under none of their keys.
+    pub foreign: AtomicU64,
+    /// Attempts that ended because the database failed.
+    pub failures: AtomicU64,
+    /// From handing a command to the transport until the broker took it.
+    pub publish: Timing,
+    /// From a new key until a client that held the one before confirmed it.
+    pub lag: Timing,
 }
 
 /// A running reconciler; it stops when dropped.
@@ -185,6 +198,7 @@ impl Drop for Engine {
 
 /// A command that the broker has not taken yet.
 struct Flying {
+    begun: Instant,
     round: u64,
     client: i64,
     about: Handed,
@@ -255,6 +269,7 @@ impl<P: Publisher> Work<P> {
                     self.pause()
                 }
                 Err(failure) => {
+                    self.figures.failures.fetch_add(1, Ordering::Relaxed);
                     error!("{failure}");
                     DATABASE_PAUSE
                 }
@@ -336,14 +351,16 @@ impl<P: Publisher> Work<P> {
         if done.is_empty() && heard.is_empty() && ended.is_empty() {
             return Ok(());
         }
+        let _span = trace_span!("reconcile.heard", answers = heard.len()).entered();
         let now = self.clock.now();
-        let notices = self.store.write(|tx| {
+        let (notices, measured) = self.store.write(|tx| {
             let mut notices = Vec::new();
+            let mut measured = Measured::default();
             for (client, about) in &*done {
                 tx.handed(*client, about, now)?;
             }
             for (id, payload) in &*heard {
-                let heard = hear(tx, *id, payload, now)?;
+                let heard = hear(tx, *id, payload, now, &mut measured)?;
                 debug!(client = %id, ?heard, "answer");
                 notices.extend(match heard {
                     Heard::Ignored => None,
@@ -360,9 +377,16 @@ impl<P: Publisher> Work<P> {
                 let wait = if round.lost { 0 } else { round.wait };
                 tx.move_due(round.client, round.lease, Some(now + wait))?;
             }
-            Ok(notices)
+            Ok((notices, measured))
         })?;
+        for lag in measured.lags {
+            self.figures.lag.observe(Duration::from_millis(u64::try_from(lag).unwrap_or_default()));
+        }
+        self.figures.refused.fetch_add(measured.refused, Ordering::Relaxed);
         for notice in notices {
+            if let Notice::Foreign(_) = notice {
+                self.figures.foreign.fetch_add(1, Ordering::Relaxed);
+            }
             // Nobody has to listen.
             let _ = self.notices.send(notice);
         }
@@ -385,7 +409,10 @@ impl<P: Publisher> Work<P> {
     /// One command less is on its way; its round ends if it was the last.
     fn close(&mut self, token: u64, lost: bool) {
         let Some(flying) = self.letters.remove(&token) else { return };
-        if !lost {
+        if lost {
+            self.figures.lost.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.figures.publish.observe(flying.begun.elapsed());
             self.news.done.push((flying.client, flying.about));
         }
         let Some(open) = self.rounds.get_mut(&flying.round) else { return };
@@ -398,6 +425,7 @@ impl<P: Publisher> Work<P> {
 
     /// Does the next piece of work; false if there is none.
     fn work(&mut self) -> Result<bool> {
+        let _span = trace_span!("reconcile.work").entered();
         let now = self.clock.now();
         let fanned = self.store.write(|tx| tx.fan_out_page(FANOUT, now))?;
         let room = self.policy.backlog.saturating_sub(self.letters.len());
@@ -432,7 +460,12 @@ impl<P: Publisher> Work<P> {
         for Letter { id, payload, about } in round.letters {
             match self.publisher.publish(&ClientTopic::control(id), &payload) {
                 Ok(token) => {
-                    let flying = Flying { round: number, client: round.client, about };
+                    let flying = Flying {
+                        begun: Instant::now(),
+                        round: number,
+                        client: round.client,
+                        about,
+                    };
                     self.letters.insert(token, flying);
                     left += 1;
                 }

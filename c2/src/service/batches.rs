@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Many operations in one transaction, and once only.
 
+use tracing::trace_span;
 use zeroize::Zeroizing;
 
 use super::{Service, apply, prepare};
@@ -37,6 +38,7 @@ impl Service {
         key: Option<&str>,
         operations: &[Operation],
     ) -> Result<Batch> {
+        let _span = trace_span!("service.batch", operations = operations.len()).entered();
         let now = self.clock.now();
         if let Some(key) = key {
             check_key(key)?;
@@ -149,12 +151,6 @@ fn encode(results: &[Result<Outcome>]) -> Zeroizing<Vec<u8>> {
             }
             Err(Error::Exists { what, name }) => {
                 out.extend([EXISTS, what_number(*what)]);
-                put(&mut out, name.as_bytes());
-            }
-            Err(Error::Exists { what, name }) => {
-                let number = WHATS.iter().position(|known| known == what);
-                let number = number.and_then(|number| u8::try_from(number).ok());
-                out.extend([EXISTS, number.unwrap_or(u8::MAX)]);
                 put(&mut out, name.as_bytes());
             }
             Err(Error::WrongMode { needs, .. }) => {

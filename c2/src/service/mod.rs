@@ -14,6 +14,7 @@ mod topics;
 use std::sync::Arc;
 
 use e4::{C2PublicKey, ClientId, Mode};
+use tracing::trace_span;
 
 use crate::domain::{
     Caller, ClientState, Clock, Delivery, Error, Holding, Kind, Millis, Operation, Outcome, Page,
@@ -59,6 +60,7 @@ impl Service {
     /// # Errors
     /// [`Error`]; then nothing was stored.
     pub fn apply(&self, who: &Caller, operation: &Operation) -> Result<Outcome> {
+        let _span = trace_span!("service.apply", operation = operation.name()).entered();
         let now = self.clock.now();
         let first = prepare(self.mode(), operation)?;
         self.store.write(|tx| apply(tx, now, who, operation, first.as_ref()))

@@ -5,7 +5,7 @@ use e4::TopicHash;
 
 use super::Tx;
 use super::database::{Row, params};
-use crate::domain::{Counts, Result, Statistics};
+use crate::domain::{Behind, Counts, Result, Statistics};
 
 /// All, confirmed, failed, handed.
 fn counts(row: Option<Row>) -> Result<Counts> {
@@ -61,6 +61,25 @@ impl Tx<'_> {
             params![epoch],
         )?;
         counts(row)
+    }
+
+    /// By how many keys the clients of topics are behind.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn behind(&mut self) -> Result<Behind> {
+        let row = self.query_one(
+            "SELECT COUNT(CASE WHEN h.confirmed = t.epoch THEN 1 END), \
+             COUNT(CASE WHEN h.confirmed > 0 AND h.confirmed = t.epoch - 1 THEN 1 END), \
+             COUNT(CASE WHEN h.confirmed > 0 AND h.confirmed < t.epoch - 1 THEN 1 END), \
+             COUNT(CASE WHEN h.confirmed <= 0 THEN 1 END) \
+             FROM holdings h JOIN topics t ON t.id = h.subject \
+             WHERE +h.kind = 1 AND h.wish <> 0 AND t.removed = 0",
+            &[],
+        )?;
+        let Some(row) = row else { return Ok(Behind::default()) };
+        let (none, one, more, unknown) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
+        Ok(Behind { none, one, more, unknown })
     }
 
     /// Numbers over everything.

@@ -13,17 +13,21 @@ mod keys;
 mod lists;
 mod postgres;
 mod sqlite;
+mod times;
 mod tokens;
 mod topics;
 mod vault;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e4::Mode;
+use tracing::trace_span;
 use zeroize::Zeroizing;
 
 use crate::domain::{Caller, Error, Millis, RESET_PEERS, RESET_TOPICS, Result};
+use crate::metrics::Timing;
 use database::params;
 pub use database::{Connection, Database, Fault, Param, Row, Value};
 pub use postgres::Postgres;
@@ -51,6 +55,18 @@ pub struct Store {
     mode: Mode,
     writer: Mutex<Option<Box<dyn Connection>>>,
     readers: Mutex<Vec<Box<dyn Connection>>>,
+    figures: StoreFigures,
+}
+
+/// Numbers since the start.
+#[derive(Debug, Default)]
+pub struct StoreFigures {
+    /// How long transactions that write took, waiting for others included.
+    pub writes: Timing,
+    /// How long transactions that read took.
+    pub reads: Timing,
+    /// Transactions that the database did not do.
+    pub failures: AtomicU64,
 }
 
 impl Store {
@@ -80,6 +96,7 @@ impl Store {
             mode,
             writer: Mutex::new(Some(connection)),
             readers: Mutex::default(),
+            figures: StoreFigures::default(),
         })
     }
 
@@ -98,7 +115,27 @@ impl Store {
     ///
     /// # Errors
     /// What `work` returns; [`Error::Store`].
-    pub fn write<T>(&self, mut work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+    pub fn write<T>(&self, work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+        let _span = trace_span!("database.write").entered();
+        self.timed(&self.figures.writes, || self.write_once(work))
+    }
+
+    /// Numbers since the start.
+    pub fn figures(&self) -> &StoreFigures {
+        &self.figures
+    }
+
+    fn timed<T>(&self, timing: &Timing, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let begun = Instant::now();
+        let done = work();
+        timing.observe(begun.elapsed());
+        if matches!(done, Err(Error::Store(_))) {
+            self.figures.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        done
+    }
+
+    fn write_once<T>(&self, mut work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
         let mut place = lock(&self.writer);
         let mut unsure = None;
         tried(|| {
@@ -125,9 +162,14 @@ impl Store {
     ///
     /// # Errors
     /// What `work` returns; [`Error::Store`].
-    pub fn read<T>(&self, mut work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+    pub fn read<T>(&self, work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+        let _span = trace_span!("database.read").entered();
+        self.timed(&self.figures.reads, || self.read_once(work))
+    }
+
+    fn read_once<T>(&self, mut work: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
         if self.database.readers() == 0 {
-            return self.write(work);
+            return self.write_once(work);
         }
         tried(|| {
             let pooled = lock(&self.readers).pop();

@@ -2,7 +2,7 @@
 //! How far changes have come.
 
 use e4::Mode;
-use e4_c2::domain::{Counts, Error, Operation, Statistics, What};
+use e4_c2::domain::{Behind, Counts, Error, Operation, Statistics, What};
 use e4_c2::service::Service;
 use e4_c2::store::{Handed, Sent, Tx};
 
@@ -260,6 +260,8 @@ pub fn numbers_over_everything(open: Open) {
     };
     assert_eq!(numbers, expected);
     assert_eq!(numbers.audit_records, 19);
+    let behind = service.store().read(|tx| tx.behind()).unwrap();
+    assert_eq!(behind, Behind { none: 0, one: 3, more: 0, unknown: 1 });
 }
 
 pub fn pages_of_records_are_capped(open: Open) {
