@@ -172,6 +172,48 @@ fn figures_and_the_document_are_for_those_who_may_look() {
 }
 
 #[test]
+fn a_stream_ends_with_its_token_and_with_the_server() {
+    let served = Served::start(false);
+    let mut stream = events(served.send("GET", "/e4/events?after=999", "", ""));
+    stream.find(|line| line.is_empty()).unwrap();
+    // What is after a number that was never given is what comes.
+    apply(&served.service, Operation::NewTopic { topic: "t".into() });
+    assert_eq!(recorded(&mut stream).1, "TOPIC_CREATED");
+    served.service.revoke_token(&ann(), "ann").unwrap();
+    let end: Vec<String> = stream.collect();
+    assert!(end.iter().any(|line| line.contains("was revoked")), "{end:?}");
+
+    let served = Served::start(false);
+    let mut stream = events(served.send("GET", "/e4/events", "", ""));
+    stream.find(|line| line.is_empty()).unwrap();
+    drop(served.api);
+    // The chunk that says that this is the whole of it: the connection was not cut.
+    assert!(stream.any(|line| line == "0"));
+}
+
+#[test]
+fn passwords_are_few_at_a_time_also_where_a_name_must_be_new() {
+    let served = Served::start(false);
+    let change = |number: usize, new: bool| {
+        json!({ "newClient": {
+            "client": { "name": format!("c{number}") },
+            "password": "a password of a device",
+            "mustBeNew": new,
+        } })
+    };
+    for new in [false, true] {
+        let changes: Vec<Value> = (0..33).map(|number| change(number, new)).collect();
+        let body = json!({ "changes": changes }).to_string();
+        let (status, _, answer) = served.call("POST", "/e4/batch", "", &body);
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains("more than 32 with a password"));
+    }
+    assert_eq!(served.service.count_clients().unwrap(), 0);
+    assert_eq!(served.call("DELETE", "/e4/tokens/a%00b", "", "").0, 404);
+    assert_eq!(served.call("GET", "/e4/tokens?count=9&after=%00", "", "").0, 200);
+}
+
+#[test]
 fn a_change_is_followed_by_its_number() {
     let served = Served::start(false);
     let device = served.world.device(&served.service, "pump", true);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{Mutex, Notify, broadcast, mpsc};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc, watch};
 use tonic::Status;
 use tracing::warn;
 
@@ -30,15 +30,20 @@ pub struct Events {
     service: Service,
     sender: broadcast::Sender<Event>,
     changed: Arc<Notify>,
+    end: watch::Receiver<bool>,
     /// The newest record that was told; none while nobody listens.
     last: Arc<Mutex<Option<i64>>>,
 }
 
 impl Events {
-    /// Begins to follow.
-    pub fn follow(service: Service, mut notices: broadcast::Receiver<Notice>) -> Self {
+    /// Begins to follow; streams end when `end` says so.
+    pub fn follow(
+        service: Service,
+        mut notices: broadcast::Receiver<Notice>,
+        end: watch::Receiver<bool>,
+    ) -> Self {
         let (sender, _) = broadcast::channel(ROOM);
-        let events = Self { service, sender, changed: Arc::default(), last: Arc::default() };
+        let events = Self { service, sender, changed: Arc::default(), end, last: Arc::default() };
         let (own, clock) = (events.clone(), events.service.clock().clone());
         tokio::spawn(async move {
             loop {
@@ -100,13 +105,15 @@ impl Events {
         blocking(move || service.audit_records(after, PAGE)).await
     }
 
-    /// Events from now on, or those after a record first.
+    /// Events from now on, or those after a record first, until the server ends or the caller's
+    /// token is revoked.
     ///
     /// # Errors
     /// The database.
     pub async fn subscribe(
         &self,
         after: i64,
+        token: String,
     ) -> Result<mpsc::Receiver<Result<Event, Status>>, Status> {
         let mut told = self.last.lock().await;
         let mut live = self.sender.subscribe();
@@ -117,8 +124,9 @@ impl Events {
         drop(told);
         let (sender, receiver) = mpsc::channel(64);
         let events = self.clone();
+        let mut end = self.end.clone();
         tokio::spawn(async move {
-            let mut next = if after == 0 { last } else { after.max(0) };
+            let mut next = if after == 0 { last } else { after.clamp(0, last) };
             while next < last {
                 let page = match events.page(next).await {
                     Ok(page) => page,
@@ -132,13 +140,20 @@ impl Events {
                     }
                 }
             }
+            // What was written meanwhile was read as well.
             let last = last.max(next);
             loop {
                 let event = tokio::select! {
                     event = live.recv() => event,
                     () = sender.closed() => return,
+                    _ = end.wait_for(|end| *end) => return,
                 };
                 let event = match event {
+                    Ok(event)
+                        if event.r#type() == EventType::TokenRevoked && event.target == token =>
+                    {
+                        Err(Status::unauthenticated("this token or certificate was revoked"))
+                    }
                     Ok(event) if event.number == 0 || event.number > last => Ok(event),
                     Ok(_) => continue,
                     Err(broadcast::error::RecvError::Lagged(_)) => Err(Status::data_loss(

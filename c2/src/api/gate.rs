@@ -12,7 +12,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -25,7 +25,7 @@ const REFUSALS: NonZeroU32 = NonZeroU32::new(30).unwrap();
 /// Characters of a path that are noted.
 const CALL_MAX: usize = 200;
 /// How long a call may take; a stream has no end.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a call comes from, as the listener found it.
 #[derive(Clone, Debug)]
@@ -163,6 +163,15 @@ fn from_here(headers: &HeaderMap) -> bool {
     !headers.contains_key(ORIGIN) && name.is_none_or(local)
 }
 
+/// Ends a call that takes too long.
+///
+/// # Errors
+/// Those of the call; DeadlineExceeded.
+pub async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = |_| Status::deadline_exceeded("the call took too long");
+    tokio::time::timeout(PATIENCE, call).await.map_err(late)?
+}
+
 /// Has the database asked on a thread that may wait.
 ///
 /// # Errors
@@ -190,10 +199,8 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         Ok(admitted) => request.extensions_mut().insert(admitted),
         Err(status) => return status.into_http(),
     };
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Status::new(Code::DeadlineExceeded, "the call took too long").into_http(),
-    }
+    let answer = async { Ok(next.run(request).await) };
+    in_time(answer).await.unwrap_or_else(Status::into_http)
 }
 
 /// The gate before a path that is no call.

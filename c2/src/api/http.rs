@@ -27,7 +27,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use super::MESSAGE_MAX;
-use super::gate::{Gate, PATIENCE, Peer};
+use super::gate::{Gate, Peer, in_time};
 use super::routes::{Found, Route, Routes};
 use crate::domain::Permission;
 
@@ -74,12 +74,13 @@ fn invalid(why: impl std::fmt::Display) -> Status {
 pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
     let streams = parts.version >= Version::HTTP_2;
-    let mut response = match tokio::time::timeout(PATIENCE, answer(gateway, parts, &mut body)).await
-    {
-        Ok(Ok(response)) => response,
-        Ok(Err(status)) => failure(&status),
-        Err(_) => failure(&Status::deadline_exceeded("the call took too long")),
+    let answered = match in_time(answer(gateway, parts, &mut body)).await {
+        Ok(Answer::Whole(response)) => Ok(response),
+        // A large backup takes its time before the first piece.
+        Ok(Answer::Stream(route, body)) => streamed(&route, body).await,
+        Err(status) => Err(status),
     };
+    let mut response = answered.unwrap_or_else(|status| failure(&status));
     if !streams && !drain(body).await {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -102,7 +103,13 @@ async fn drain(mut body: Body) -> bool {
     tokio::time::timeout(UNREAD_PATIENCE, rest).await.is_ok_and(|end| end.is_some())
 }
 
-async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Response, Status> {
+/// What a call gave.
+enum Answer {
+    Whole(Response),
+    Stream(Route, Body),
+}
+
+async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Answer, Status> {
     let peer = parts.extensions.get::<Peer>().cloned();
     let peer = peer.ok_or_else(|| Status::internal("a call from nowhere"))?;
     let path = parts.uri.path();
@@ -112,7 +119,7 @@ async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Respo
             // A stranger is not told what there is.
             let call = format!("{} {path}", parts.method);
             gateway.gate.admit(&peer, &parts.headers, &call, Some(Permission::Read)).await?;
-            return Ok(match other {
+            return Ok(Answer::Whole(match other {
                 Found::OtherVerb => {
                     let mut response = failure(&Status::unimplemented("not with this method"));
                     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -121,7 +128,7 @@ async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Respo
                     response
                 }
                 _ => failure(&Status::not_found("there is no such path")),
-            });
+            }));
         }
     };
     let call = route.call();
@@ -145,7 +152,7 @@ async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Respo
         return Err(status);
     }
     if route.method.is_server_streaming() {
-        return streamed(&route, body).await;
+        return Ok(Answer::Stream(route, body));
     }
     let mut frames = Frames::new(body);
     let bytes = match frames.next().await? {
@@ -162,7 +169,7 @@ async fn answer(gateway: Gateway, parts: Parts, body: &mut Body) -> Result<Respo
     if let Some(number) = parts.headers.get("e4-operation") {
         response.headers_mut().insert("e4-operation", number.clone());
     }
-    Ok(response)
+    Ok(Answer::Whole(response))
 }
 
 /// The request of a call: the body, what the path holds, and otherwise the query.

@@ -88,7 +88,7 @@ impl Api {
         let (end, ends) = watch::channel(false);
         let router = {
             let _inside = runtime.enter();
-            router(&settings, service, engine)?
+            router(&settings, service, engine, &ends)?
         };
         let tls = settings.tls.map(TlsAcceptor::from);
         let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
@@ -123,11 +123,16 @@ impl Drop for Api {
     }
 }
 
-fn router(settings: &Settings, service: &Service, engine: &Engine) -> Result<Router, String> {
+fn router(
+    settings: &Settings,
+    service: &Service,
+    engine: &Engine,
+    end: &watch::Receiver<bool>,
+) -> Result<Router, String> {
     let routes = Arc::new(Routes::load()?);
     let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
     let figures = engine.figures().clone();
-    let events = Events::follow(service.clone(), engine.notices());
+    let events = Events::follow(service.clone(), engine.notices(), end.clone());
     let calls = Calls::new(service.clone(), engine.events(), figures.clone(), events);
     let calls = pb::c2_server::C2Server::new(calls)
         .max_decoding_message_size(MESSAGE_MAX)

@@ -22,7 +22,7 @@ use super::failure::Failure;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  e4 restore c2.backup --data /var/lib/e4 --key-file /root/e4.key
+  e4 restore c2.backup --data /var/lib/e4 --key-file /etc/e4/key
   e4 restore c2.backup --data /var/lib/e4 --database postgresql://e4@db.example.org/e4 \\
              --database-password-file db.pass --database-ca ca.pem")]
 pub struct Arguments {

@@ -68,10 +68,12 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn tokens(&mut self, page: &Page) -> Result<Vec<Token>> {
+        // No name has a NUL, and PostgreSQL takes none.
+        let after = page.after.as_deref().and_then(|after| after.split('\0').next());
         let rows = self.query(
             "SELECT name, role, messages, kind, made_at, expires_at FROM tokens \
              WHERE name > ?1 ORDER BY name LIMIT ?2",
-            params![page.after.as_deref().unwrap_or_default(), page.limit.clamp(0, Page::MAX)],
+            params![after.unwrap_or_default(), page.limit.clamp(0, Page::MAX)],
         )?;
         rows.iter().map(token).collect()
     }
@@ -81,6 +83,9 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn remove_token(&mut self, name: &str) -> Result<bool> {
+        if name.contains('\0') {
+            return Ok(false);
+        }
         Ok(self.execute("DELETE FROM tokens WHERE name = ?1", params![name])? > 0)
     }
 

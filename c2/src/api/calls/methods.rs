@@ -1,130 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The calls: decode, one call of the service, render. Who may was decided before.
+//! The calls, in the order of the interface.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
 
-use futures_util::Stream;
+use futures_util::stream::{self, Stream, TryStreamExt};
+use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::convert::{self, Change};
-use super::events::Events;
-use super::gate::{Admitted, blocking};
-use super::pb;
-use super::status::status;
-use crate::domain::{Credential, Error, Operation, Outcome, Permission, Result};
-use crate::reconcile::{Event, Figures};
-use crate::service::Service;
+use super::{Answer, Calls, admitted, client, health, restrict};
+use crate::api::convert::{self, Change};
+use crate::api::gate::blocking;
+use crate::api::pb;
+use crate::api::status::status;
+use crate::domain::{Error, Operation, Outcome, Permission, Result};
 use crate::store::{Unlock, Verified};
 
 /// Changes in one batch.
 const BATCH_MAX: usize = 10_000;
-/// Passwords that are worked on at once: each takes a second and 64 MiB.
-const PASSWORDS: usize = 2;
 /// Bytes of a piece of a backup.
 const CHUNK: usize = 64 * 1024;
-
-/// The calls of the interface over the service.
-pub struct Calls {
-    service: Service,
-    engine: Sender<Event>,
-    figures: Arc<Figures>,
-    events: Events,
-    passwords: Arc<Semaphore>,
-}
-
-type Answer<T> = std::result::Result<Response<T>, Status>;
-
-/// Who calls.
-fn admitted<T>(request: &Request<T>) -> std::result::Result<Admitted, Status> {
-    let admitted = request.extensions().get::<Admitted>().cloned();
-    admitted.ok_or_else(|| Status::unauthenticated("nobody was let in"))
-}
-
-impl Calls {
-    /// The calls of a service, whose reconciler is told of changes.
-    pub fn new(
-        service: Service,
-        engine: Sender<Event>,
-        figures: Arc<Figures>,
-        events: Events,
-    ) -> Self {
-        Self { service, engine, figures, events, passwords: Arc::new(Semaphore::new(PASSWORDS)) }
-    }
-
-    /// Something was changed: the reconciler and listeners look at once.
-    fn changed(&self) {
-        // It fails only at the end of the server.
-        let _ = self.engine.send(Event::Wake);
-        self.events.changed();
-    }
-
-    /// Waits until there is room for work that costs memory on purpose.
-    async fn room(
-        &self,
-        operations: &[Operation],
-    ) -> std::result::Result<Option<tokio::sync::OwnedSemaphorePermit>, Status> {
-        let costs = |operation: &Operation| {
-            matches!(operation, Operation::NewClient { credential: Credential::Password(_), .. })
-        };
-        if !operations.iter().any(costs) {
-            return Ok(None);
-        }
-        let permit = self.passwords.clone().acquire_owned().await;
-        permit.map(Some).map_err(|_| Status::unavailable("the server ends"))
-    }
-
-    async fn change<Q: Change, R>(
-        &self,
-        request: Request<Q>,
-        render: impl FnOnce(Outcome) -> R,
-    ) -> Answer<R> {
-        let admitted = admitted(&request)?;
-        let operation = restrict(request.into_inner().operation().map_err(status)?, &admitted);
-        let _room = self.room(std::slice::from_ref(&operation)).await?;
-        let service = self.service.clone();
-        let outcome = blocking(move || service.apply(&admitted.caller, &operation)).await?;
-        self.changed();
-        let number = outcome.operation;
-        let mut response = Response::new(render(outcome));
-        if let Ok(number) = number.to_string().parse() {
-            response.metadata_mut().insert("e4-operation", number);
-        }
-        Ok(response)
-    }
-
-    async fn read<Q: Send + 'static, R: Send + 'static>(
-        &self,
-        request: Request<Q>,
-        work: impl FnOnce(&Service, Q) -> Result<R> + Send + 'static,
-    ) -> Answer<R> {
-        let service = self.service.clone();
-        let message = request.into_inner();
-        blocking(move || work(&service, message)).await.map(Response::new)
-    }
-}
-
-/// Who may only add clients replaces none.
-fn restrict(operation: Operation, admitted: &Admitted) -> Operation {
-    match operation {
-        Operation::NewClient { client, credential }
-            if !admitted.grant.allows(Permission::Operate) =>
-        {
-            Operation::AddClient { client, credential }
-        }
-        operation => operation,
-    }
-}
-
-fn client(client: Option<pb::Client>) -> String {
-    client.unwrap_or_default().name
-}
 
 #[tonic::async_trait]
 impl pb::c2_server::C2 for Calls {
@@ -385,7 +283,8 @@ impl pb::c2_server::C2 for Calls {
         &self,
         request: Request<pb::SubscribeToEventStreamRequest>,
     ) -> Answer<Self::SubscribeToEventStreamStream> {
-        let receiver = self.events.subscribe(request.into_inner().after).await?;
+        let token = admitted(&request)?.grant.name;
+        let receiver = self.events.subscribe(request.into_inner().after, token).await?;
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -438,9 +337,10 @@ impl pb::c2_server::C2 for Calls {
             }
             operations.push(operation);
         }
-        let _room = self.room(&operations).await?;
+        let room = self.room(&operations).await?;
         let (service, key) = (self.service.clone(), message.idempotency_key);
         let batch = blocking(move || {
+            let _room = room;
             let (caller, key) = (&admitted.caller, (!key.is_empty()).then_some(key.as_str()));
             service.apply_once(caller, key, &operations)
         })
@@ -647,34 +547,26 @@ impl pb::c2_server::C2 for Calls {
 
     async fn backup(&self, request: Request<pb::BackupRequest>) -> Answer<Self::BackupStream> {
         let caller = admitted(&request)?.caller;
-        let service = self.service.clone();
-        let file = blocking(move || service.backup(&caller)).await?;
-        self.events.changed();
-        let file = tokio::fs::File::from_std(file);
-        let pieces = futures_util::stream::try_unfold(file, |mut file| async move {
-            let mut data = vec![0; CHUNK];
-            let length = file.read(&mut data).await.map_err(|error| {
-                tracing::error!("backup: {error}");
-                Status::internal("the backup could not be read")
-            })?;
-            data.truncate(length);
-            Ok((length > 0).then_some((pb::BackupChunk { data }, file)))
-        });
-        Ok(Response::new(Box::pin(pieces)))
+        let (service, events) = (self.service.clone(), self.events.clone());
+        // That of a large fleet takes longer than a call may, so it is made within the stream.
+        let made = async move {
+            let file = blocking(move || service.backup(&caller)).await?;
+            events.changed();
+            Ok::<_, Status>(pieces(File::from_std(file)))
+        };
+        Ok(Response::new(Box::pin(stream::once(made).try_flatten())))
     }
 }
 
-/// Whether the database answers and the broker is there.
-///
-/// # Errors
-/// What is not.
-pub fn health(service: &Service, figures: &Figures) -> std::result::Result<(), &'static str> {
-    if let Err(error) = service.newest_record() {
-        tracing::warn!("health: {error}");
-        return Err("the database does not answer");
-    }
-    match figures.connected.load(Ordering::Relaxed) {
-        true => Ok(()),
-        false => Err("no connection to the broker"),
-    }
+/// A file, piece by piece.
+fn pieces(file: File) -> impl Stream<Item = std::result::Result<pb::BackupChunk, Status>> {
+    stream::try_unfold(file, |mut file| async move {
+        let mut data = vec![0; CHUNK];
+        let length = file.read(&mut data).await.map_err(|error| {
+            tracing::error!("backup: {error}");
+            Status::internal("the backup could not be read")
+        })?;
+        data.truncate(length);
+        Ok((length > 0).then_some((pb::BackupChunk { data }, file)))
+    })
 }
