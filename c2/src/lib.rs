@@ -9,6 +9,7 @@
 //! * [`service`]: the operations over a database.
 //! * [`reconcile`]: what does each client still need?
 //! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
+//! * [`timing`]: how long things take.
 //! * [`transport`]: MQTT, and a broker for the first minute.
 
 pub mod api;
@@ -18,4 +19,5 @@ pub mod metrics;
 pub mod reconcile;
 pub mod service;
 pub mod store;
+pub mod timing;
 pub mod transport;

@@ -2,7 +2,6 @@
 //! Figures in the text that Prometheus reads. Nothing in them names a client or a topic: their
 //! number does not grow with the fleet.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,38 +10,15 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::domain::{Error, Result};
 use crate::reconcile::Figures;
 use crate::service::Service;
+use crate::timing::Timing;
 
 /// How old figures over the whole database may be: who asks more often gets the same again.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// How long something took, each time: from a tenth of a millisecond to two weeks, each step twice
-/// as long, so that medians and 99th percentiles are right to that.
-pub struct Timing(Histogram);
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self(Histogram::new(exponential_buckets(1e-4, 2.0, 34)))
-    }
-}
-
-impl fmt::Debug for Timing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Timing")
-    }
-}
-
-impl Timing {
-    /// It took this long.
-    pub fn observe(&self, took: Duration) {
-        self.0.observe(took.as_secs_f64());
-    }
-}
 
 /// The figures of a server.
 pub struct Metrics {

@@ -20,8 +20,8 @@ use tokio::sync::broadcast;
 use tracing::{debug, error, info, trace_span, warn};
 
 use crate::domain::{Clock, Millis, Result};
-use crate::metrics::Timing;
 use crate::store::{Handed, Store};
+use crate::timing::Timing;
 use answer::{Heard, Measured, hear};
 pub use policy::Policy;
 use round::{Batch, Letter, Round, round};

@@ -27,7 +27,7 @@ use tracing::trace_span;
 use zeroize::Zeroizing;
 
 use crate::domain::{Caller, Error, Millis, RESET_PEERS, RESET_TOPICS, Result};
-use crate::metrics::Timing;
+use crate::timing::Timing;
 use database::params;
 pub use database::{Connection, Database, Fault, Param, Row, Value};
 pub use postgres::Postgres;
