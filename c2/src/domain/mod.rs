@@ -6,12 +6,16 @@ mod access;
 mod clock;
 mod error;
 mod operation;
+mod policy;
 mod record;
 
 pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
 pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
+pub use policy::{
+    Campaign, CampaignState, Pace, Policy, PolicySpec, Selector, Target, Trigger, Window,
+};
 pub use record::{
     AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
     Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,

@@ -25,7 +25,7 @@ struct Table {
 }
 
 /// Every table of the newest schema but that of its versions.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 18] = [
     Table { name: "meta", key: 1, columns: &["name", "value"], page: 100 },
     Table { name: "counters", key: 1, columns: &["name", "last"], page: 100 },
     Table {
@@ -54,6 +54,8 @@ const TABLES: [Table; 13] = [
             "drift",
             "due_at",
             "trouble",
+            "joins",
+            "leaves",
         ],
         page: 1000,
     },
@@ -75,7 +77,18 @@ const TABLES: [Table; 13] = [
         name: "topics",
         key: 1,
 
-        columns: &["id", "hash", "name", "removed", "made_at", "epoch"],
+        columns: &[
+            "id",
+            "hash",
+            "name",
+            "removed",
+            "made_at",
+            "epoch",
+            "stage",
+            "stage_until",
+            "joins",
+            "leaves",
+        ],
         page: 200,
     },
     Table {
@@ -102,6 +115,7 @@ const TABLES: [Table; 13] = [
             "stamp",
             "changed_at",
             "tries",
+            "receives",
         ],
         page: 2000,
     },
@@ -127,6 +141,40 @@ const TABLES: [Table; 13] = [
 
         columns: &["id", "name", "actor", "digest", "results", "made_at"],
         page: 4,
+    },
+    Table { name: "labels", key: 3, columns: &["kind", "subject", "name", "value"], page: 1000 },
+    Table {
+        name: "policies",
+        key: 1,
+
+        columns: &["id", "name", "spec", "paused", "made_at", "next_at", "last_at", "runs"],
+        page: 100,
+    },
+    Table {
+        name: "policy_marks",
+        key: 3,
+
+        columns: &["policy", "kind", "subject", "joins", "leaves"],
+        page: 2000,
+    },
+    Table {
+        name: "campaigns",
+        key: 1,
+
+        columns: &[
+            "id", "policy", "name", "spec", "state", "why", "made_at", "ended_at", "next_at",
+        ],
+        page: 100,
+    },
+    Table {
+        name: "campaign_items",
+        key: 2,
+
+        columns: &[
+            "campaign", "position", "kind", "subject", "canary", "state", "epoch", "begun_at",
+            "ended_at", "why",
+        ],
+        page: 2000,
     },
 ];
 

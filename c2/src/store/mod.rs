@@ -41,8 +41,11 @@ pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
 
 /// The schema, version by version. What was released is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// How often a transaction is tried when others are in its way.
 const TRIES: u32 = 10;

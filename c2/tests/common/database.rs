@@ -68,23 +68,31 @@ pub fn leave(topic: &str, client: &str) -> Operation {
     Operation::RemoveTopicClient { topic: topic.into(), client: client.into() }
 }
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 18] = [
     "SELECT name, value FROM meta ORDER BY name",
     "SELECT name, last FROM counters ORDER BY name",
     "SELECT id, e4_id, name, removed, made_at, key_epoch, key_confirmed, key_handed, key_tries, \
      c2_confirmed, c2_handed, c2_tries, answers, answered, answer_siv, seen_at, stamp, reset, \
-     drift, due_at, trouble FROM clients ORDER BY id",
+     drift, due_at, trouble, joins, leaves FROM clients ORDER BY id",
     "SELECT client, epoch, public, sealed, made_at FROM client_keys ORDER BY client, epoch",
     "SELECT epoch, public, sealed, made_at FROM c2_keys ORDER BY epoch",
-    "SELECT id, hash, name, removed, made_at, epoch FROM topics ORDER BY id",
+    "SELECT id, hash, name, removed, made_at, epoch, stage, stage_until, joins, leaves FROM topics \
+     ORDER BY id",
     "SELECT topic, epoch, sealed, print, made_at FROM topic_keys ORDER BY topic, epoch",
     "SELECT client, kind, subject, wish, sent, handed, confirmed, failed, siv, stamp, changed_at, \
-     tries FROM holdings ORDER BY client, kind, subject",
+     tries, receives FROM holdings ORDER BY client, kind, subject",
     "SELECT target, source FROM links ORDER BY target, source",
     "SELECT id, kind, subject, done_to FROM fanouts ORDER BY id",
     "SELECT seq, at, actor, origin, action, detail, mac FROM audit ORDER BY seq",
     "SELECT id, name, kind, hash, role, messages, made_at, expires_at FROM tokens ORDER BY id",
     "SELECT id, name, actor, digest, results, made_at FROM batches ORDER BY id",
+    "SELECT kind, subject, name, value FROM labels ORDER BY kind, subject, name",
+    "SELECT id, name, spec, paused, made_at, next_at, last_at, runs FROM policies ORDER BY id",
+    "SELECT policy, kind, subject, joins, leaves FROM policy_marks ORDER BY policy, kind, subject",
+    "SELECT id, policy, name, spec, state, why, made_at, ended_at, next_at FROM campaigns \
+     ORDER BY id",
+    "SELECT campaign, position, kind, subject, canary, state, epoch, begun_at, ended_at, why \
+     FROM campaign_items ORDER BY campaign, position",
 ];
 
 /// Every row of every table.
