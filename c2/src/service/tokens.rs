@@ -107,6 +107,14 @@ impl Service {
         self.store.read(|tx| tx.tokens(page))
     }
 
+    /// When a token ends; none for never, and for no such token.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn token_ends_at(&self, name: &str) -> Result<Option<Millis>> {
+        self.store.read(|tx| tx.token_ends_at(name))
+    }
+
     /// Whether any administrator may call.
     ///
     /// # Errors
