@@ -132,9 +132,20 @@ impl Service {
         &self,
         credentials: &Credentials,
     ) -> Result<std::result::Result<Grant, Stranger>> {
-        let hash = hash(credentials);
         let certificate = matches!(credentials, Credentials::Certificate(_));
-        let Some(token) = self.store.read(|tx| tx.token_by_hash(&hash, certificate))? else {
+        self.recognise_hash(&hash(credentials), certificate)
+    }
+
+    /// Who showed what has this hash, see [`token_hash`].
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn recognise_hash(
+        &self,
+        hash: &[u8; 32],
+        certificate: bool,
+    ) -> Result<std::result::Result<Grant, Stranger>> {
+        let Some(token) = self.store.read(|tx| tx.token_by_hash(hash, certificate))? else {
             return Ok(Err(Stranger::Unknown));
         };
         if token.expires_at.is_some_and(|at| at <= self.clock.now()) {
@@ -152,6 +163,11 @@ impl Service {
         let detail = json!({ "call": call, "why": why });
         self.store.write(|tx| tx.audit(now, who, "refused", &detail))
     }
+}
+
+/// What is stored of a token: a session of a browser holds this in place of the token.
+pub fn token_hash(token: &Zeroizing<String>) -> [u8; 32] {
+    hash(&Credentials::Bearer(token.clone()))
 }
 
 /// It is looked up by this, so what is stored lets nobody in, and the time of the search says

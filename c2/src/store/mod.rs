@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod batches;
 mod clients;
+mod cookies;
 mod counts;
 mod database;
 mod holdings;
@@ -37,6 +38,7 @@ pub use vault::{Unlock, Vault};
 pub use audit::{AuditHead, Verified};
 pub use backup::{Restored, restore};
 pub use batches::KnownBatch;
+pub use cookies::Cookie;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
 
