@@ -10,6 +10,7 @@ mod messages;
 mod states;
 mod tokens;
 mod topics;
+mod views;
 
 use std::sync::Arc;
 
