@@ -11,6 +11,7 @@
 //! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
 //! * [`timing`]: how long things take.
 //! * [`transport`]: MQTT, and a broker for the first minute.
+//! * `web`: pages for operators.
 
 pub mod api;
 pub mod domain;
@@ -21,3 +22,4 @@ pub mod service;
 pub mod store;
 pub mod timing;
 pub mod transport;
+mod web;

@@ -183,6 +183,20 @@ fn a_stream_ends_with_its_token_and_with_the_server() {
     let end: Vec<String> = stream.collect();
     assert!(end.iter().any(|line| line.contains("was revoked")), "{end:?}");
 
+    let mut served = Served::start(false);
+    let ends_at = Some(served.service.clock().now() + 1500);
+    let new = NewToken {
+        name: "short".into(),
+        role: Role::Reader,
+        messages: false,
+        expires_at: ends_at,
+        certificate: None,
+    };
+    served.token = served.service.create_token(&ann(), &new).unwrap().unwrap().to_string();
+    let stream = events(served.send("GET", "/e4/events", "", ""));
+    let end: Vec<String> = stream.collect();
+    assert!(end.iter().any(|line| line.contains("has expired")), "{end:?}");
+
     let served = Served::start(false);
     let mut stream = events(served.send("GET", "/e4/events", "", ""));
     stream.find(|line| line.is_empty()).unwrap();

@@ -7,6 +7,7 @@ mod docs;
 mod firmware;
 mod kotlin;
 mod licences;
+mod page;
 mod python;
 mod session;
 mod stage;
@@ -49,6 +50,7 @@ Usage: cargo xtask TASK
 Environment:
   E4_REQUIRE=all         a stage that is skipped counts as failed; but for `swift` and `firmware`,
                          whose compilers few machines have
+  CHROMIUM               the browser for the page's tests, if it is not on the path
   E4_PROGRAM             the `e4` program for tests with a broker, if it is built already
   E4_SWIFT_ROOT          where `swift --install` sets up a system (/var/tmp/e4-swift/root)
 

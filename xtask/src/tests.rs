@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::stage::{
     Mosquitto, Outcome, Stage, cargo, command, has, root, run, run_counting, target,
 };
-use crate::{api, c, docs, firmware, kotlin, licences, python, swift};
+use crate::{api, c, docs, firmware, kotlin, licences, page, python, swift};
 
 /// A name, what it is for, and how it runs.
 type Entry = (&'static str, &'static str, fn() -> Stage);
@@ -23,6 +23,7 @@ const STAGES: &[Entry] = &[
     ("mosquitto", "the demo through Mosquitto", demo_mosquitto),
     ("python", "the wheel, and its tests in a clean environment", python::python),
     ("api", "existing tools' client over gRPC and HTTP, and schemathesis over OpenAPI", api::api),
+    ("page", "the operator's page in Chromium, with devices that answer", page::page),
     ("firmware", "the C library on emulated microcontrollers, its size and cost", firmware::stage),
     ("kotlin", "the Kotlin package, its tests on the JVM, and its vectors", kotlin::kotlin),
     ("swift", "the Swift package, its tests in both language modes, and its vectors", swift::swift),

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::convert::timestamp;
 use super::gate::blocking;
 use super::pb::{Event, EventType};
-use crate::domain::{AuditRecord, Clock};
+use crate::domain::{AuditRecord, Clock, Millis};
 use crate::reconcile::Notice;
 use crate::service::Service;
 
@@ -21,6 +21,8 @@ use crate::service::Service;
 const ROOM: usize = 4096;
 /// How soon changes by other servers are seen.
 const POLL: Duration = Duration::from_millis(500);
+/// How soon it is seen that the clock was set.
+const LOOK: Duration = Duration::from_secs(1);
 /// Records read at once.
 const PAGE: i64 = 500;
 
@@ -106,7 +108,7 @@ impl Events {
     }
 
     /// Events from now on, or those after a record first, until the server ends or the caller's
-    /// token is revoked.
+    /// token ends or is revoked.
     ///
     /// # Errors
     /// The database.
@@ -122,6 +124,9 @@ impl Events {
             None => *told.insert(self.newest().await?),
         };
         drop(told);
+        let (service, name) = (self.service.clone(), token.clone());
+        let ends_at = blocking(move || service.token_ends_at(&name)).await?;
+        let expired = expired(self.service.clock().clone(), ends_at);
         let (sender, receiver) = mpsc::channel(64);
         let events = self.clone();
         let mut end = self.end.clone();
@@ -142,11 +147,17 @@ impl Events {
             }
             // What was written meanwhile was read as well.
             let last = last.max(next);
+            tokio::pin!(expired);
             loop {
                 let event = tokio::select! {
-                    event = live.recv() => event,
+                    event = live.recv() => Some(event),
+                    () = &mut expired => None,
                     () = sender.closed() => return,
                     _ = end.wait_for(|end| *end) => return,
+                };
+                let Some(event) = event else {
+                    let why = "this token or certificate has expired";
+                    return drop(sender.send(Err(Status::unauthenticated(why))).await);
                 };
                 let event = match event {
                     Ok(event)
@@ -168,6 +179,15 @@ impl Events {
             }
         });
         Ok(receiver)
+    }
+}
+
+/// Waits until a token ends.
+async fn expired(clock: Arc<dyn Clock>, ends_at: Option<Millis>) {
+    let Some(ends_at) = ends_at else { return std::future::pending().await };
+    while let Ok(left @ 1..) = u64::try_from(ends_at.saturating_sub(clock.now())) {
+        // The clock may be set meanwhile.
+        tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
     }
 }
 

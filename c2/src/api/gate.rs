@@ -79,7 +79,7 @@ impl Gate {
                            machine are refused";
                 return Err(Status::permission_denied(why));
             }
-            let grant = Grant { name: "anybody".into(), role: Role::Admin, messages: true };
+            let grant = anybody();
             return Ok(Admitted { caller: Caller::new(&grant.name, &origin), grant });
         }
         let (who, status) = match self.recognise(peer, headers).await? {
@@ -95,17 +95,36 @@ impl Gate {
             }
             Err(why) => ("stranger".to_string(), Status::unauthenticated(why)),
         };
+        Err(self.refuse(peer, &who, call, status).await)
+    }
+
+    /// Notes a refusal, and says what the caller is told.
+    pub async fn refuse(
+        self: &Arc<Self>,
+        peer: &Peer,
+        who: &str,
+        call: &str,
+        status: Status,
+    ) -> Status {
         if self.refusals.check_key(&peer.address.ip()).is_err() {
             let why = "too many calls from this address were refused; wait a minute";
-            return Err(Status::resource_exhausted(why));
+            return Status::resource_exhausted(why);
         }
         self.refusals.retain_recent();
+        let origin = peer.address.to_string();
         warn!(from = origin, who, call, "refused: {}", status.message());
         let gate = self.clone();
         let call: String = call.chars().take(CALL_MAX).collect();
-        let (caller, why) = (Caller::new(&who, &origin), status.message().to_string());
-        blocking(move || gate.service.refused(&caller, &call, &why)).await?;
-        Err(status)
+        let (caller, why) = (Caller::new(who, &origin), status.message().to_string());
+        match blocking(move || gate.service.refused(&caller, &call, &why)).await {
+            Ok(()) => status,
+            Err(failure) => failure,
+        }
+    }
+
+    /// Whether everybody may everything.
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Who that is, or why it is nobody.
@@ -155,12 +174,22 @@ impl Gate {
 /// from, or have found another name for the loopback.
 fn from_here(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    let local = |name: &str| {
-        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
-        name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    !headers.contains_key(ORIGIN) && host.is_none_or(is_loopback)
+}
+
+/// Whether a host, with a port or without, is a name of the loopback.
+pub fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     };
-    !headers.contains_key(ORIGIN) && name.is_none_or(local)
+    let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Who calls where nobody is asked who they are.
+pub fn anybody() -> Grant {
+    Grant { name: "anybody".into(), role: Role::Admin, messages: true }
 }
 
 /// Ends a call that takes too long.

@@ -4,8 +4,8 @@
 
 mod calls;
 mod convert;
-mod events;
-mod gate;
+pub(crate) mod events;
+pub(crate) mod gate;
 mod http;
 mod listen;
 mod openapi;
@@ -32,6 +32,7 @@ use tower::ServiceExt;
 use crate::metrics::Metrics;
 use crate::reconcile::{Engine, Figures};
 use crate::service::Service;
+use crate::web::{self, Web};
 use calls::Calls;
 use events::Events;
 use gate::Gate;
@@ -133,6 +134,14 @@ fn router(
     let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
     let figures = engine.figures().clone();
     let events = Events::follow(service.clone(), engine.notices(), end.clone());
+    let web = Web {
+        service: service.clone(),
+        figures: figures.clone(),
+        engine: engine.events(),
+        events: events.clone(),
+        gate: gate.clone(),
+        secure: settings.tls.is_some(),
+    };
     let calls = Calls::new(service.clone(), engine.events(), figures.clone(), events);
     let calls = pb::c2_server::C2Server::new(calls)
         .max_decoding_message_size(MESSAGE_MAX)
@@ -162,7 +171,7 @@ fn router(
         .route("/openapi.json", get(document))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(gate.clone(), gate::guard_page));
-    let http = open.merge(closed).with_state(pages).fallback_service(
+    let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(
         axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http }),
     );
     Ok(Router::new().fallback(move |request: Request| {

@@ -23,7 +23,7 @@ use crate::domain::{
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
-pub use tokens::{NewToken, Stranger, TOKEN_PREFIX};
+pub use tokens::{NewToken, Stranger, TOKEN_PREFIX, token_hash};
 
 /// The longest name or topic that is taken, in bytes.
 pub const TOPIC_MAX: usize = 65_535;

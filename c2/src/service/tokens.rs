@@ -107,6 +107,14 @@ impl Service {
         self.store.read(|tx| tx.tokens(page))
     }
 
+    /// When a token ends; none for never, and for no such token.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn token_ends_at(&self, name: &str) -> Result<Option<Millis>> {
+        self.store.read(|tx| tx.token_ends_at(name))
+    }
+
     /// Whether any administrator may call.
     ///
     /// # Errors
@@ -124,9 +132,20 @@ impl Service {
         &self,
         credentials: &Credentials,
     ) -> Result<std::result::Result<Grant, Stranger>> {
-        let hash = hash(credentials);
         let certificate = matches!(credentials, Credentials::Certificate(_));
-        let Some(token) = self.store.read(|tx| tx.token_by_hash(&hash, certificate))? else {
+        self.recognise_hash(&hash(credentials), certificate)
+    }
+
+    /// Who showed what has this hash, see [`token_hash`].
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn recognise_hash(
+        &self,
+        hash: &[u8; 32],
+        certificate: bool,
+    ) -> Result<std::result::Result<Grant, Stranger>> {
+        let Some(token) = self.store.read(|tx| tx.token_by_hash(hash, certificate))? else {
             return Ok(Err(Stranger::Unknown));
         };
         if token.expires_at.is_some_and(|at| at <= self.clock.now()) {
@@ -144,6 +163,11 @@ impl Service {
         let detail = json!({ "call": call, "why": why });
         self.store.write(|tx| tx.audit(now, who, "refused", &detail))
     }
+}
+
+/// What is stored of a token: a session of a browser holds this in place of the token.
+pub fn token_hash(token: &Zeroizing<String>) -> [u8; 32] {
+    hash(&Credentials::Bearer(token.clone()))
 }
 
 /// It is looked up by this, so what is stored lets nobody in, and the time of the search says

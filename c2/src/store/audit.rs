@@ -246,6 +246,6 @@ impl Store {
 }
 
 /// In constant time.
-fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
+pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
 }

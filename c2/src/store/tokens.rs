@@ -63,6 +63,15 @@ impl Tx<'_> {
         row.as_ref().map(token).transpose()
     }
 
+    /// When the one of a name ends; none for never, and for no such token.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn token_ends_at(&mut self, name: &str) -> Result<Option<Millis>> {
+        let row = self.query_one("SELECT expires_at FROM tokens WHERE name = ?1", params![name])?;
+        row.map_or(Ok(None), |row| row.int_or_null(0))
+    }
+
     /// By name.
     ///
     /// # Errors

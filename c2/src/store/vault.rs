@@ -200,6 +200,11 @@ impl Vault {
         Zeroizing::new(sha3_256(&[DOMAIN, b"batch", &*self.key]))
     }
 
+    /// A key for what proves that a form came from a page of its session.
+    pub fn form_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(sha3_256(&[DOMAIN, b"form", &*self.key]))
+    }
+
     /// A key for the chain of audit records.
     pub fn audit_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(sha3_256(&[DOMAIN, b"audit", &*self.key]))
