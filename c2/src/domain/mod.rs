@@ -9,6 +9,7 @@ mod map;
 mod operation;
 mod policy;
 mod record;
+mod view;
 
 pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
@@ -21,4 +22,8 @@ pub use policy::{
 pub use record::{
     AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
     Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
+};
+pub use view::{
+    ASLEEP_TRIES, Device, DeviceDetail, Filter, Held, History, LinkView, Member, Outstanding,
+    OwnKeys, Part, Place, Sorted, Standing, Standings, TopicStage, TopicView,
 };

@@ -11,6 +11,7 @@ mod pages;
 mod states;
 mod tokens;
 mod topics;
+mod views;
 
 use std::sync::Arc;
 
