@@ -15,6 +15,8 @@ mod guard;
 mod states;
 #[path = "store/together.rs"]
 mod together;
+#[path = "store/views.rs"]
+mod views;
 
 use common::postgres::server;
 use e4_c2::store::{Database, Postgres, Sqlite};
@@ -85,6 +87,13 @@ macro_rules! for_all {
                 a_panic_leaves_nothing,
                 broken_connections,
                 a_statement_that_failed_fails_the_whole,
+            ],
+            views: [
+                a_client_comes_along,
+                keys_of_its_own_count,
+                lists_are_searched_sorted_and_leafed_through,
+                topics_and_their_members,
+                histories,
             ],
         );)*
     };

@@ -5,13 +5,16 @@
 mod access;
 mod clock;
 mod error;
+mod map;
 mod operation;
 mod policy;
 mod record;
+mod view;
 
 pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
+pub use map::{Cell, Laggard, Search};
 pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
 pub use policy::{
     Campaign, CampaignState, Pace, Policy, PolicySpec, Selector, Target, Trigger, Window,
@@ -19,4 +22,8 @@ pub use policy::{
 pub use record::{
     AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
     Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
+};
+pub use view::{
+    ASLEEP_TRIES, Device, DeviceDetail, Filter, Held, History, LinkView, Member, Outstanding,
+    OwnKeys, Part, Place, Sorted, Standing, Standings, TopicStage, TopicView,
 };

@@ -12,12 +12,15 @@ mod database;
 mod holdings;
 mod keys;
 mod lists;
+mod maps;
 mod postgres;
+mod search;
 mod sqlite;
 mod times;
 mod tokens;
 mod topics;
 mod vault;
+mod views;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,6 +44,7 @@ pub use batches::KnownBatch;
 pub use cookies::Cookie;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
+pub use views::{Beside, Membership, Sight};
 
 /// The schema, version by version. What was released is never edited.
 const MIGRATIONS: &[&str] = &[

@@ -30,7 +30,7 @@ pub const FORM_TOKEN: &str = "form-token";
 /// Nothing but what this server sends, into no page but its own.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
-                      base-uri 'none'; require-trusted-types-for 'script'";
+                      base-uri 'none'; trusted-types e4; require-trusted-types-for 'script'";
 
 /// Lets in, or sends to where one signs in.
 pub async fn guard(State(web): State<Web>, request: Request, next: Next) -> Response {
@@ -51,7 +51,7 @@ pub fn headers() -> [(HeaderName, HeaderValue); 7] {
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-        // With `no-referrer` browsers would not say of a form where it comes from.
+        // With `no-referrer` browsers would not say either from where a form comes.
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (

@@ -45,7 +45,7 @@ fn page(ask: &Ask, status: StatusCode, notice: Option<maud::Markup>) -> Response
                     input #token name="token" type="password" required autocomplete="current-password"
                         autofocus spellcheck="false" aria-describedby="token-hint";
                     p.hint #token-hint {
-                        "It begins with " code { "e4_" } ". It is not stored in the browser."
+                        "It begins with " code { "e4_" } "."
                     }
                 }
                 button.primary type="submit" { "Sign in" }
