@@ -18,6 +18,7 @@ pub mod domain;
 pub mod import;
 pub mod metrics;
 pub mod reconcile;
+pub mod schedule;
 pub mod service;
 pub mod store;
 pub mod timing;
