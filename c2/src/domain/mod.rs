@@ -7,6 +7,7 @@ mod clock;
 mod error;
 mod operation;
 mod policy;
+mod provision;
 mod record;
 mod view;
 
@@ -17,6 +18,7 @@ pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
 pub use policy::{
     Campaign, CampaignState, Pace, Policy, PolicySpec, Selector, Target, Trigger, Window,
 };
+pub use provision::{BrokerAddress, FirstKeys, Provision};
 pub use record::{
     AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
     Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,
