@@ -37,12 +37,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`Error::Store`](crate::domain::Error::Store).
-    pub fn laggards(
-        &mut self,
-        topic: &TopicRow,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<Laggard>> {
+    pub fn laggards(&mut self, topic: &TopicRow, offset: i64, limit: i64) -> Result<Vec<Laggard>> {
         let rows = self.query(
             "SELECT c.name, h.confirmed, h.failed, h.changed_at FROM holdings h \
              JOIN clients c ON c.id = h.client WHERE h.kind = 1 AND h.subject = ?1 \
