@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How long things take, noted where they happen.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -26,5 +28,28 @@ impl Timing {
     /// It took this long.
     pub fn observe(&self, took: Duration) {
         self.0.observe(took.as_secs_f64());
+    }
+}
+
+/// How long the newest of such things took, the newest last.
+#[derive(Debug, Default)]
+pub struct Recent(Mutex<VecDeque<Duration>>);
+
+impl Recent {
+    /// How many are kept.
+    pub const KEPT: usize = 2000;
+
+    /// It took this long.
+    pub fn observe(&self, took: Duration) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == Self::KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(took);
+    }
+
+    /// Those that are kept.
+    pub fn all(&self) -> Vec<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }

@@ -183,7 +183,7 @@ impl Events {
 }
 
 /// Waits until a token ends.
-async fn expired(clock: Arc<dyn Clock>, ends_at: Option<Millis>) {
+pub(crate) async fn expired(clock: Arc<dyn Clock>, ends_at: Option<Millis>) {
     let Some(ends_at) = ends_at else { return std::future::pending().await };
     while let Ok(left @ 1..) = u64::try_from(ends_at.saturating_sub(clock.now())) {
         // The clock may be set meanwhile.
@@ -203,7 +203,7 @@ fn of_notice(notice: Notice, clock: &dyn Clock) -> Event {
     Event { r#type: kind.into(), source, timestamp, ..Event::default() }
 }
 
-fn of_record(record: AuditRecord) -> Option<Event> {
+pub(crate) fn of_record(record: AuditRecord) -> Option<Event> {
     let detail: Value = serde_json::from_str(&record.detail).unwrap_or_default();
     let text =
         |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_string();

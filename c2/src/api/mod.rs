@@ -141,6 +141,7 @@ fn router(
         events: events.clone(),
         gate: gate.clone(),
         secure: settings.tls.is_some(),
+        summaries: Arc::default(),
     };
     let calls = Calls::new(service.clone(), engine.events(), figures.clone(), events);
     let calls = pb::c2_server::C2Server::new(calls)

@@ -5,6 +5,7 @@
 mod access;
 mod clock;
 mod error;
+mod map;
 mod operation;
 mod policy;
 mod provision;
@@ -14,6 +15,7 @@ mod view;
 pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
+pub use map::{Cell, Laggard, Search};
 pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
 pub use policy::{
     Campaign, CampaignState, Pace, Policy, PolicySpec, Selector, Target, Trigger, Window,

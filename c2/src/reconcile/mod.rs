@@ -21,7 +21,7 @@ use tracing::{debug, error, info, trace_span, warn};
 
 use crate::domain::{Clock, Millis, Result};
 use crate::store::{Handed, Store};
-use crate::timing::Timing;
+use crate::timing::{Recent, Timing};
 use answer::{Heard, Measured, hear};
 pub use policy::Policy;
 use round::{Batch, Letter, Round, round};
@@ -116,6 +116,8 @@ pub struct Figures {
     pub publish: Timing,
     /// From a new key until a client that held the one before confirmed it.
     pub lag: Timing,
+    /// The newest of these.
+    pub recent_lags: Recent,
 }
 
 /// A running reconciler; it stops when dropped.
@@ -380,7 +382,9 @@ impl<P: Publisher> Work<P> {
             Ok((notices, measured))
         })?;
         for lag in measured.lags {
-            self.figures.lag.observe(Duration::from_millis(u64::try_from(lag).unwrap_or_default()));
+            let lag = Duration::from_millis(u64::try_from(lag).unwrap_or_default());
+            self.figures.lag.observe(lag);
+            self.figures.recent_lags.observe(lag);
         }
         self.figures.refused.fetch_add(measured.refused, Ordering::Relaxed);
         for notice in notices {

@@ -7,6 +7,7 @@ mod batches;
 mod clients;
 mod keys;
 mod messages;
+mod pages;
 mod states;
 mod tokens;
 mod topics;
@@ -23,6 +24,7 @@ use crate::domain::{
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
+pub use pages::{Found, TopicMap};
 pub use tokens::{NewToken, Stranger, TOKEN_PREFIX, token_hash};
 
 /// The longest name or topic that is taken, in bytes.

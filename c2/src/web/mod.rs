@@ -27,10 +27,13 @@
 mod ask;
 mod assets;
 mod door;
+mod map;
 mod overview;
 mod session;
 mod sign_in;
+mod summary;
 mod ui;
+mod updates;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -44,6 +47,7 @@ use crate::domain::{Operation, Outcome, Permission, Result};
 use crate::reconcile::{Event, Figures};
 use crate::service::Service;
 pub use ask::{Answer, Ask, Failure, Fields, Flash};
+pub use summary::Summaries;
 
 /// What pages are made from.
 #[derive(Clone)]
@@ -60,11 +64,17 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Whether it is served over TLS.
     pub secure: bool,
+    /// Numbers over everything.
+    pub summaries: Arc<Summaries>,
 }
 
 /// All pages.
 pub fn router(web: Web) -> Router {
-    let pages = Router::new().merge(overview::routes()).merge(sign_in::routes());
+    let pages = Router::new()
+        .merge(sign_in::routes())
+        .merge(overview::routes())
+        .merge(map::routes())
+        .merge(updates::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
 }
