@@ -26,12 +26,19 @@
 
 mod ask;
 mod assets;
+mod created;
+mod device;
+mod devices;
 mod door;
+mod links;
+mod many;
 mod map;
 mod overview;
 mod session;
 mod sign_in;
 mod summary;
+mod topic;
+mod topics;
 mod ui;
 mod updates;
 
@@ -74,7 +81,13 @@ pub fn router(web: Web) -> Router {
         .merge(sign_in::routes())
         .merge(overview::routes())
         .merge(map::routes())
-        .merge(updates::routes());
+        .merge(updates::routes())
+        .merge(devices::routes())
+        .merge(device::routes())
+        .merge(created::routes())
+        .merge(topics::routes())
+        .merge(topic::routes())
+        .merge(links::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
 }
