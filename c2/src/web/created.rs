@@ -62,7 +62,7 @@ fn page(ask: &Ask, failure: Option<Failure>) -> std::result::Result<Markup, Fail
             input type="hidden" name=(ONCE) value=(once);
             (ui::input("text", "name", "Name", ask.fields.trimmed("name"),
                 "1 to 255 bytes. The device and C2 derive its id from the name.", true))
-            fieldset {
+            fieldset.first-key {
                 legend { "Its key" }
                 @for (value, words, hint) in choices(ask.public_keys) {
                     div.field.tick {
@@ -74,7 +74,7 @@ fn page(ask: &Ask, failure: Option<Failure>) -> std::result::Result<Markup, Fail
                 }
                 // What was typed before is not sent back.
                 (ui::input("password", "password", "Passphrase", "", "For a key from a passphrase.", false))
-                (ui::input("text", "key", if ask.public_keys { "Public key" } else { "Key" },
+                (ui::input(if ask.public_keys { "text" } else { "password" }, "key", if ask.public_keys { "Public key" } else { "Key" },
                     if ask.public_keys { ask.fields.trimmed("key") } else { "" },
                     "For a key that the device has already.", false))
             }

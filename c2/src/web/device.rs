@@ -180,9 +180,9 @@ fn held_cells(ask: &Ask, held: &Held) -> Markup {
             (ui::standing(held.standing))
             @if let Some(error) = &held.error { p.hint { (error) } }
         }
-        td.number { @if held.epoch == 0 { "to be forgotten" } @else { (held.epoch) } }
-        td.number { @if held.confirmed == 0 { span.faint { "none" } } @else { (held.confirmed) } }
-        td.number { (ui::number(held.attempts)) }
+        td { @if held.epoch == 0 { "to be forgotten" } @else { (held.epoch) } }
+        td { @if held.confirmed == 0 { span.faint { "none" } } @else { (held.confirmed) } }
+        td { (ui::number(held.attempts)) }
         td { (ui::when_or(held.changed_at, ask.now, "")) }
     }
 }
@@ -261,7 +261,7 @@ fn record_row(ask: &Ask, record: &AuditRecord) -> Markup {
     let words: Vec<String> = parts.collect();
     html! {
         tr {
-            td.number { (record.seq) }
+            td { (record.seq) }
             td { (ui::when(record.at, ask.now)) }
             td { (record.action.replace('_', " ")) }
             td { (record.actor) }

@@ -164,8 +164,8 @@ fn row(ask: &Ask, device: &Device, may: bool) -> Markup {
                 (ui::standing(device.standing))
                 @if let Some(trouble) = &device.trouble { p.hint { (trouble) } }
             }
-            td.number { (ui::number(device.topics)) }
-            td.number { (ui::number(device.behind)) }
+            td { (ui::number(device.topics)) }
+            td { (ui::number(device.behind)) }
             td { (ui::when_or(device.seen_at, ask.now, "never")) }
             td { (labels(&device.labels)) }
         }

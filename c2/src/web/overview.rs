@@ -71,7 +71,7 @@ const WORDS: [(Standing, &str, &str); 5] = [
     (Standing::Confirmed, "good", "confirmed"),
     (Standing::OnItsWay, "info", "on their way"),
     (Standing::Waiting, "warning", "waiting for a device to wake"),
-    (Standing::Handed, "plain", "sent, no answer ever"),
+    (Standing::Handed, "plain", "never answered"),
     (Standing::Failed, "bad", "failed"),
 ];
 

@@ -120,7 +120,7 @@ fn list(ask: &Ask, view: &TopicView, found: &Sorted<Member>, may: bool) -> Marku
                     }
                     th scope="row" { a href=(device::href(&member.name)) { (member.name) } }
                     td { (ui::standing(member.standing)) }
-                    td.number { @if member.confirmed == 0 { span.faint { "none" } } @else { (member.confirmed) } }
+                    td { @if member.confirmed == 0 { span.faint { "none" } } @else { (member.confirmed) } }
                     td { (ui::when_or(member.seen_at, ask.now, "never")) }
                     td { @if member.receives { (ui::badge("plain", "only receives")) } }
                 }

@@ -62,9 +62,9 @@ fn rows(ask: &Ask, found: &Part<TopicView>) -> Markup {
                                     " " (ui::badge("plain", &format!("{name}={value}")))
                                 }
                             }
-                            td.number { (ui::number(topic.members.all())) }
+                            td { (ui::number(topic.members.all())) }
                             td { (bar(&topic.members)) }
-                            td.number { (topic.epoch) @if let Some(words) = stage(topic.stage) { " " (ui::badge("info", words)) } }
+                            td { (topic.epoch) @if let Some(words) = stage(topic.stage) { " " (ui::badge("info", words)) } }
                             td { (ui::when_or(topic.rotated_at, ask.now, "")) }
                         }
                     }
@@ -90,7 +90,7 @@ pub fn bar(members: &Standings) -> Markup {
         ("good", members.get(Standing::Confirmed), "confirmed"),
         ("info", members.get(Standing::OnItsWay), "on their way"),
         ("warning", members.get(Standing::Waiting), "waiting"),
-        ("plain", members.get(Standing::Handed), "sent, no answer ever"),
+        ("plain", members.get(Standing::Handed), "never answered"),
         ("bad", members.get(Standing::Failed), "failed"),
     ];
     let said: Vec<String> = parts

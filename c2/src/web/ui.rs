@@ -395,7 +395,7 @@ pub fn standing(standing: Standing) -> Markup {
         Standing::Confirmed => badge("good", "confirmed"),
         Standing::OnItsWay => badge("info", "on its way"),
         Standing::Waiting => badge("warning", "waiting for the device"),
-        Standing::Handed => badge("plain", "sent, no answer ever"),
+        Standing::Handed => badge("plain", "never answered"),
         Standing::Failed => badge("bad", "failed"),
     }
 }

@@ -57,6 +57,15 @@
     });
   }
 
+  // A file is put into the field that its input names.
+  for (const input of document.querySelectorAll("input[data-into]")) {
+    input.closest("[data-file]").hidden = false;
+    input.addEventListener("change", async () => {
+      const [file] = input.files;
+      if (file) document.getElementById(input.dataset.into).value = await file.text();
+    });
+  }
+
   // Parts of a page that change: fetched again when something happens, at most every two seconds.
   const live = () => document.querySelectorAll("[data-live]");
   const list = document.querySelector("[data-happened]");
