@@ -134,7 +134,9 @@ fn router(
     let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
     let figures = engine.figures().clone();
     let events = Events::follow(service.clone(), engine.notices(), end.clone());
+    let described = Arc::new(openapi::document(&routes));
     let web = Web {
+        document: described.clone(),
         service: service.clone(),
         figures: figures.clone(),
         engine: engine.events(),
@@ -165,7 +167,7 @@ fn router(
         service: service.clone(),
         metrics: Arc::new(Metrics::new(service.clone(), figures.clone())),
         figures,
-        document: Arc::new(openapi::document(&routes)),
+        document: described,
     };
     let open = Router::new().route("/live", get(live)).route("/ready", get(ready));
     let closed = Router::new()

@@ -24,14 +24,17 @@
 // Pages that come use what no page uses yet.
 #![allow(dead_code, unused_imports)]
 
+mod about;
 mod ask;
 mod assets;
+mod audit;
 mod door;
 mod map;
 mod overview;
 mod session;
 mod sign_in;
 mod summary;
+mod tokens;
 mod ui;
 mod updates;
 
@@ -64,6 +67,8 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Whether it is served over TLS.
     pub secure: bool,
+    /// The interface, as an OpenAPI document.
+    pub document: Arc<serde_json::Value>,
     /// Numbers over everything.
     pub summaries: Arc<Summaries>,
 }
@@ -74,7 +79,10 @@ pub fn router(web: Web) -> Router {
         .merge(sign_in::routes())
         .merge(overview::routes())
         .merge(map::routes())
-        .merge(updates::routes());
+        .merge(updates::routes())
+        .merge(audit::routes())
+        .merge(tokens::routes())
+        .merge(about::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
 }
