@@ -174,9 +174,19 @@ fn router(
         .route("/openapi.json", get(document))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(gate.clone(), gate::guard_page));
-    let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(
-        axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http }),
-    );
+    let gateway =
+        axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http });
+    let no_page = web::no_page(web.clone());
+    let other = tower::service_fn(move |request: Request| {
+        let (no_page, gateway) = (no_page.clone(), gateway.clone());
+        async move {
+            match web::is_for_people(&request) {
+                true => no_page.oneshot(request).await,
+                false => gateway.oneshot(request).await,
+            }
+        }
+    });
+    let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(other);
     Ok(Router::new().fallback(move |request: Request| {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_grpc = kind.is_some_and(|kind| kind.starts_with("application/grpc"));

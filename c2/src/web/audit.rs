@@ -60,16 +60,20 @@ const ACTIONS: [&str; 22] = [
     "delete_policy",
 ];
 
+/// When a day begins, in UTC.
+fn day(text: &str) -> Option<Millis> {
+    let day: jiff::civil::Date = text.parse().ok()?;
+    let begin = jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()?;
+    Some(begin.as_millisecond())
+}
+
 /// What is looked for, by the fields of the form.
 fn search(ask: &Ask) -> Result<Search, Error> {
     let day = |name: &'static str| match ask.fields.trimmed(name) {
         "" => Ok(None),
-        text => {
-            let wrong = |_| Error::invalid(name, "is not a date such as 2027-01-31");
-            let day: jiff::civil::Date = text.parse().map_err(wrong)?;
-            let at = jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).map_err(wrong)?;
-            Ok(Some(at.as_millisecond()))
-        }
+        text => day(text)
+            .map(Some)
+            .ok_or_else(|| Error::invalid(name, "is not a date such as 2027-01-31")),
     };
     let text = |name: &str| ask.fields.trimmed(name).to_string();
     Ok(Search {

@@ -41,6 +41,9 @@ mod updates;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{ACCEPT, AUTHORIZATION};
 use axum::response::Response;
 use axum::{Router, middleware};
 
@@ -85,6 +88,21 @@ pub fn router(web: Web) -> Router {
         .merge(about::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
+}
+
+/// Whether somebody looks for a page, and not for a call of the interface.
+pub fn is_for_people(request: &Request) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    request.method() == Method::GET
+        && accept.is_some_and(|accept| accept.contains("text/html"))
+        && !request.headers().contains_key(AUTHORIZATION)
+        && !request.uri().path().starts_with("/e4/")
+}
+
+/// What people find where there is no page.
+pub fn no_page(web: Web) -> Router {
+    let pages = Router::new().fallback(|| async { Failure::NoPage });
+    pages.layer(middleware::from_fn_with_state(web, door::guard))
 }
 
 impl Web {
