@@ -22,7 +22,7 @@ pub fn routes() -> Router<Web> {
 }
 
 /// How wide a picture is, in pixels.
-const WIDTH: usize = 800;
+const WIDTH: usize = 1200;
 /// Devices in one part of the list below it.
 const PART: i64 = 100;
 

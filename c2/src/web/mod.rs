@@ -24,8 +24,10 @@
 // Pages that come use what no page uses yet.
 #![allow(dead_code, unused_imports)]
 
+mod about;
 mod ask;
 mod assets;
+mod audit;
 mod created;
 mod device;
 mod devices;
@@ -37,6 +39,7 @@ mod overview;
 mod session;
 mod sign_in;
 mod summary;
+mod tokens;
 mod topic;
 mod topics;
 mod ui;
@@ -45,6 +48,9 @@ mod updates;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{ACCEPT, AUTHORIZATION};
 use axum::response::Response;
 use axum::{Router, middleware};
 
@@ -71,6 +77,8 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Whether it is served over TLS.
     pub secure: bool,
+    /// The interface, as an OpenAPI document.
+    pub document: Arc<serde_json::Value>,
     /// Numbers over everything.
     pub summaries: Arc<Summaries>,
 }
@@ -87,9 +95,27 @@ pub fn router(web: Web) -> Router {
         .merge(created::routes())
         .merge(topics::routes())
         .merge(topic::routes())
-        .merge(links::routes());
+        .merge(links::routes())
+        .merge(audit::routes())
+        .merge(tokens::routes())
+        .merge(about::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
+}
+
+/// Whether somebody looks for a page, and not for a call of the interface.
+pub fn is_for_people(request: &Request) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    request.method() == Method::GET
+        && accept.is_some_and(|accept| accept.contains("text/html"))
+        && !request.headers().contains_key(AUTHORIZATION)
+        && !request.uri().path().starts_with("/e4/")
+}
+
+/// What people find where there is no page.
+pub fn no_page(web: Web) -> Router {
+    let pages = Router::new().fallback(|| async { Failure::NoPage });
+    pages.layer(middleware::from_fn_with_state(web, door::guard))
 }
 
 impl Web {

@@ -98,6 +98,7 @@ fn head(title: &str) -> Markup {
             title { (title) " · E4" }
             link rel="stylesheet" href=(*assets::STYLE_ADDRESS);
             link rel="icon" href=(*assets::ICON_ADDRESS) type="image/svg+xml";
+            script src=(*assets::THEME_ADDRESS) {}
             script src=(*assets::SCRIPT_ADDRESS) defer {}
         }
     }

@@ -6,17 +6,9 @@
   // Dark or light: the browser's choice until somebody chooses here.
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const chosen = () => {
-    try {
-      return localStorage.getItem("e4-theme");
-    } catch {
-      return null;
-    }
-  };
-  const present = () => chosen() ?? (dark.matches ? "dark" : "light");
+  const present = () => root.dataset.theme ?? (dark.matches ? "dark" : "light");
   const buttons = document.querySelectorAll("[data-theme-toggle]");
   const show = () => {
-    if (chosen()) root.dataset.theme = chosen();
     for (const button of buttons) {
       button.hidden = false;
       button.textContent = present() === "dark" ? "Light" : "Dark";
@@ -24,10 +16,11 @@
   };
   for (const button of buttons) {
     button.addEventListener("click", () => {
+      root.dataset.theme = present() === "dark" ? "light" : "dark";
       try {
-        localStorage.setItem("e4-theme", present() === "dark" ? "light" : "dark");
+        localStorage.setItem("e4-theme", root.dataset.theme);
       } catch {
-        return;
+        // Then it lasts as long as the page.
       }
       show();
     });
