@@ -6,6 +6,7 @@
 //! * [`domain`]: clients, topics, holdings, operations.
 //! * [`import`]: the database of an earlier C2.
 //! * [`metrics`]: figures for Prometheus.
+//! * [`qr`]: QR codes.
 //! * [`service`]: the operations over a database.
 //! * [`reconcile`]: what does each client still need?
 //! * [`store`]: SQLite and PostgreSQL; keys are sealed, records are chained.
@@ -17,6 +18,7 @@ pub mod api;
 pub mod domain;
 pub mod import;
 pub mod metrics;
+pub mod qr;
 pub mod reconcile;
 pub mod schedule;
 pub mod service;

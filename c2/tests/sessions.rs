@@ -196,6 +196,16 @@ fn public_keys() {
 }
 
 #[test]
+fn devices_from_qr_codes() {
+    play("qr.txt");
+}
+
+#[test]
+fn devices_from_qr_codes_with_public_keys() {
+    play("qr-pk.txt");
+}
+
+#[test]
 fn an_import() {
     play("import.txt");
 }

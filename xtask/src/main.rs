@@ -44,6 +44,7 @@ Usage: cargo xtask TASK
   tools kotlin|swift|firmware
                          set up what a language, or the firmware build, needs
   docs                   write docs/tasks.md out of the tests
+  dependencies           write the list of dependencies that C2's page shows
   stages                 list the stages of `test`
   help                   print this
 
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         ["swift", "--install"] => swift::install().and_then(|()| tests::test(&["swift"])),
         ["swift", "--bundle", folder] => absolute(folder).and_then(|folder| swift::bundle(&folder)),
         ["docs"] => docs::write(),
+        ["dependencies"] => licences::write(),
         ["tools", "kotlin"] => kotlin::install(),
         ["tools", "swift"] => swift::install(),
         ["tools", "firmware"] => firmware::install(),

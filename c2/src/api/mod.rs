@@ -141,13 +141,16 @@ fn router(
     let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
     let figures = engine.figures().clone();
     let events = Events::follow(service.clone(), engine.notices(), end.clone());
+    let described = Arc::new(openapi::document(&routes));
     let web = Web {
+        document: described.clone(),
         service: service.clone(),
         figures: figures.clone(),
         engine: engine.events(),
         events: events.clone(),
         gate: gate.clone(),
         secure: settings.tls.is_some(),
+        summaries: Arc::default(),
     };
     let calls = Calls::new(service.clone(), engine.events(), figures.clone(), events);
     let calls = pb::c2_server::C2Server::new(calls)
@@ -171,16 +174,26 @@ fn router(
         service: service.clone(),
         metrics: Arc::new(Metrics::new(service.clone(), figures.clone())),
         figures,
-        document: Arc::new(openapi::document(&routes)),
+        document: described,
     };
     let open = Router::new().route("/live", get(live)).route("/ready", get(ready));
     let closed = Router::new()
         .route("/openapi.json", get(document))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(gate.clone(), gate::guard_page));
-    let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(
-        axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http }),
-    );
+    let gateway =
+        axum::routing::any(http::serve).with_state(Gateway { routes, gate, calls: calls_of_http });
+    let no_page = web::no_page(web.clone());
+    let other = tower::service_fn(move |request: Request| {
+        let (no_page, gateway) = (no_page.clone(), gateway.clone());
+        async move {
+            match web::is_for_people(&request) {
+                true => no_page.oneshot(request).await,
+                false => gateway.oneshot(request).await,
+            }
+        }
+    });
+    let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(other);
     Ok(either(grpc, http))
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `e4 device`: an interactive client.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -13,7 +13,10 @@ use e4::{
     Timestamp, Unprotected,
 };
 
+use zeroize::Zeroizing;
+
 use super::failure::Failure;
+use e4_c2::domain::{BrokerAddress, Provision};
 use e4_c2::transport::{Event, Link, Login, Options, Qos, Tls};
 
 /// Be a device: send, receive, take commands
@@ -34,12 +37,17 @@ Examples:
   e4 device --name pump-1 --key pump-1.key --c2-key c2.key.pub     # public-key mode
   e4 device --name pump-1                                          # asks for a password
   echo 'send plant/pressure 4.2 bar' | e4 device --name pump-1 --key pump-1.key
-  e4 device --name pump-1 --broker mqtt.example.org:8883 --tls-ca ca.pem"
+  e4 device --name pump-1 --broker mqtt.example.org:8883 --tls-ca ca.pem
+  e4 device --qr pump-1.code               # what a QR code of C2 holds
+  zbarimg --raw -q code.png | e4 device --qr - --subscribe plant/pressure"
 )]
 pub struct Arguments {
     /// Name of the device; its id is the hash of the name
-    #[arg(long)]
-    name: String,
+    #[arg(long, required_unless_present = "qr", conflicts_with = "qr")]
+    name: Option<String>,
+    /// File with the text of a QR code of C2: name, keys and broker; `-` for a line of standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "password_file", "c2_key"])]
+    qr: Option<PathBuf>,
     /// Raw key file, as `e4 keygen` makes it: symmetric, or ed25519 with --c2-key
     #[arg(long, value_name = "FILE", conflicts_with = "password_file")]
     key: Option<PathBuf>,
@@ -49,9 +57,9 @@ pub struct Arguments {
     /// C2's public key (x25519, 32 raw bytes); the device works in public-key mode
     #[arg(long, value_name = "FILE")]
     c2_key: Option<PathBuf>,
-    /// Where the broker is
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    broker: String,
+    /// Where the broker is [default: that of the QR code, or 127.0.0.1:1883]
+    #[arg(long, value_name = "HOST:PORT")]
+    broker: Option<String>,
     /// Use TLS, and trust this authority (PEM)
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -78,6 +86,63 @@ pub struct Arguments {
     linger: u64,
 }
 
+/// Where the broker is that nobody named.
+const BROKER: &str = "127.0.0.1:1883";
+
+/// Who the device is and where its broker is, by flags or by a QR code.
+struct Begin {
+    name: String,
+    broker: String,
+    /// What the QR code held.
+    provision: Option<Provision>,
+}
+
+impl Begin {
+    fn new(arguments: &Arguments) -> Result<Self, Failure> {
+        let provision = arguments.qr.as_deref().map(read_code).transpose()?;
+        let coded = provision.as_ref().and_then(|provision| provision.broker.as_ref());
+        let broker = match (&arguments.broker, coded) {
+            (Some(broker), _) => broker.clone(),
+            (None, Some(coded)) if coded.tls && arguments.tls_ca.is_none() => {
+                return Err(Failure::new(format!("the broker {coded} speaks TLS"))
+                    .hint("name the authority that it is to be trusted by: --tls-ca FILE"));
+            }
+            (None, Some(BrokerAddress { host, port, .. })) => match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            },
+            (None, None) => BROKER.into(),
+        };
+        let name = match (&arguments.name, &provision) {
+            (Some(name), _) => name.clone(),
+            (None, Some(provision)) => provision.name.clone(),
+            (None, None) => return Err(Failure::new("the device has no name")),
+        };
+        Ok(Self { name, broker, provision })
+    }
+}
+
+/// Reads the text of a QR code. It holds keys: it is on no command line.
+fn read_code(path: &Path) -> Result<Provision, Failure> {
+    let text = Zeroizing::new(match path.as_os_str() == "-" {
+        true => {
+            // What comes after it is for the device.
+            let mut line = String::with_capacity(CODE_MAX);
+            let read = std::io::stdin().lock().take(CODE_MAX as u64).read_line(&mut line);
+            read.map_err(|error| Failure::new(format!("standard input: {error}")))?;
+            line
+        }
+        false => std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
+    });
+    Provision::parse(&text).map_err(|error| {
+        Failure::from(error).or_hint("give the text that the QR code holds, as it is: e4:1?name=…")
+    })
+}
+
+/// The longest line that is read as the text of a QR code, in bytes.
+const CODE_MAX: usize = 4096;
+
 /// What the device waits for.
 enum Input {
     Line(String),
@@ -87,8 +152,9 @@ enum Input {
 
 /// Connects and works until `quit` or the end of standard input.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let client = open(arguments)?;
-    let options = options(arguments, client.id())?;
+    let mut begin = Begin::new(arguments)?;
+    let client = open(arguments, &begin.name, begin.provision.take())?;
+    let options = options(arguments, &begin.broker, client.id())?;
     let (sender, inputs) = channel();
     let network = sender.clone();
     let link = Link::connect(&options, move |event| network.send(Input::Network(event)).is_ok())?;
@@ -98,7 +164,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     println!(
         "{}, id {}, {mode} mode, {} topic keys",
-        arguments.name,
+        begin.name,
         client.id(),
         client.topic_count()
     );
@@ -109,7 +175,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut device = Device {
         client,
         link,
-        broker: arguments.broker.clone(),
+        broker: begin.broker,
         hint: match arguments.tls_ca {
             Some(_) => {
                 "does the broker speak TLS there, with the name and the files that are given?"
@@ -333,12 +399,13 @@ fn read_lines(sender: Sender<Input>) {
     });
 }
 
-fn open(arguments: &Arguments) -> Result<Client<FileStorage>, Failure> {
-    let id = ClientId::from_name(&arguments.name)?;
-    let path = arguments
-        .state
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{}.e4state", arguments.name)));
+fn open(
+    arguments: &Arguments,
+    name: &str,
+    provision: Option<Provision>,
+) -> Result<Client<FileStorage>, Failure> {
+    let id = ClientId::from_name(name)?;
+    let path = arguments.state.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.e4state")));
     let storage = || {
         FileStorage::open(&path).map_err(|error| {
             Failure::new(format!("{}: {error}", path.display()))
@@ -347,7 +414,10 @@ fn open(arguments: &Arguments) -> Result<Client<FileStorage>, Failure> {
     };
     let client = match Client::open(storage()?) {
         Err(Error::NotProvisioned) => {
-            let identity = identity(arguments, id)?;
+            let identity = match provision {
+                Some(provision) => provision.into_identity()?,
+                None => identity(arguments, name, id)?,
+            };
             Client::provision(storage()?, identity)
         }
         client => client,
@@ -355,12 +425,12 @@ fn open(arguments: &Arguments) -> Result<Client<FileStorage>, Failure> {
     let client = client.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     if client.id() != id {
         return Err(Failure::new(format!("{} belongs to another device", path.display()))
-            .hint(format!("give a file of {}'s own with --state", arguments.name)));
+            .hint(format!("give a file of {name}'s own with --state")));
     }
     Ok(client)
 }
 
-fn identity(arguments: &Arguments, id: ClientId) -> Result<Identity, Failure> {
+fn identity(arguments: &Arguments, name: &str, id: ClientId) -> Result<Identity, Failure> {
     let c2 = match &arguments.c2_key {
         Some(path) => Some(key(path, "an x25519 public key of 32 bytes", C2PublicKey::from_slice)?),
         None => None,
@@ -378,10 +448,10 @@ fn identity(arguments: &Arguments, id: ClientId) -> Result<Identity, Failure> {
             Ok(Identity::public_key(id, key, c2)?)
         }
         (None, c2) => {
-            let password = password(arguments)?;
+            let password = password(arguments, name)?;
             match c2 {
-                None => Ok(Identity::symmetric_from_password(&arguments.name, &password)?),
-                Some(c2) => Ok(Identity::public_key_from_password(&arguments.name, &password, c2)?),
+                None => Ok(Identity::symmetric_from_password(name, &password)?),
+                Some(c2) => Ok(Identity::public_key_from_password(name, &password, c2)?),
             }
         }
     }
@@ -393,7 +463,7 @@ fn key<K>(path: &Path, what: &str, read: impl Fn(&[u8]) -> e4::Result<K>) -> Res
     read(&bytes).map_err(|_| Failure::new(format!("{} is not {what}", path.display())))
 }
 
-fn password(arguments: &Arguments) -> Result<String, Failure> {
+fn password(arguments: &Arguments, name: &str) -> Result<String, Failure> {
     if let Some(path) = &arguments.password_file {
         return super::first_line(path);
     }
@@ -401,12 +471,12 @@ fn password(arguments: &Arguments) -> Result<String, Failure> {
         return Err(Failure::new("this device is new and needs a key")
             .hint("give --key FILE (see e4 keygen) or --password-file FILE"));
     }
-    rpassword::prompt_password(format!("Password of {}: ", arguments.name))
+    rpassword::prompt_password(format!("Password of {name}: "))
         .map_err(|error| Failure::new(format!("no password: {error}")))
 }
 
-fn options(arguments: &Arguments, id: ClientId) -> Result<Options, Failure> {
-    let (host, port) = super::host_port(&arguments.broker)?;
+fn options(arguments: &Arguments, broker: &str, id: ClientId) -> Result<Options, Failure> {
+    let (host, port) = super::host_port(broker)?;
     let login = match (&arguments.username, &arguments.mqtt_password_file) {
         (Some(user), Some(file)) => {
             Some(Login { user: user.clone(), password: super::first_line(file)? })

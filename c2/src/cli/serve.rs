@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, ValueEnum};
 use e4_c2::api::{Api, Settings, tls};
-use e4_c2::domain::Clock;
+use e4_c2::domain::{BrokerAddress, Clock};
 use e4_c2::reconcile::{Engine, Patience};
 use e4_c2::schedule::Scheduler;
 use e4_c2::service::Service;
@@ -71,6 +71,10 @@ pub struct Arguments {
     /// File whose first line is the password for the broker
     #[arg(long, env = "E4_MQTT_PASSWORD_FILE", value_name = "FILE")]
     mqtt_password_file: Option<PathBuf>,
+    /// Where devices find the broker, for their QR codes: HOST:PORT, with mqtt:// or mqtts:// before
+    /// it where TLS differs from C2's own [default: as C2]
+    #[arg(long, env = "E4_DEVICE_BROKER", value_name = "HOST:PORT")]
+    device_broker: Option<String>,
     /// MQTT client identifier; -in and -out are added [default: one of its own]
     #[arg(long, env = "E4_CLIENT_ID")]
     client_id: Option<String>,
@@ -241,6 +245,7 @@ impl Arguments {
     fn serve(&self) -> Result<(), Failure> {
         let mut signals = Signals::new([SIGINT, SIGTERM])
             .map_err(|error| Failure::new(format!("signals: {error}")))?;
+        let devices = self.device_broker()?;
         let directory = self.database.directory();
         config::make_directory(&directory)?;
         let _lock = lock(&directory)?;
@@ -258,7 +263,9 @@ impl Arguments {
             Some(1) => Qos::AtLeastOnce,
             _ => Qos::ExactlyOnce,
         };
-        let service = Service::new(store.clone(), clock.clone());
+        let tls = self.tls_ca.is_some();
+        let devices = devices.unwrap_or(BrokerAddress { host: host.clone(), port, tls });
+        let service = Service::new(store.clone(), clock.clone()).with_device_broker(Some(devices));
         let engine = Engine::start(store, clock, patience, |events| {
             Commands::connect(&options, qos, events)
         })?;
@@ -368,6 +375,15 @@ impl Arguments {
         info!(address = %at, "the embedded broker listens");
         let host = if at.ip().is_unspecified() { "127.0.0.1".into() } else { at.ip().to_string() };
         Ok((Some(broker), host, at.port()))
+    }
+
+    /// Where devices find the broker, if that was said.
+    fn device_broker(&self) -> Result<Option<BrokerAddress>, Failure> {
+        let Some(text) = &self.device_broker else { return Ok(None) };
+        BrokerAddress::parse(text, self.tls_ca.is_some()).map(Some).map_err(|_| {
+            Failure::new(format!("device-broker: '{text}' is no address of a broker"))
+                .hint("for example mqtt.example.org:1883 or mqtts://mqtt.example.org:8883")
+        })
     }
 
     fn options(&self, host: &str, port: u16, directory: &Path) -> Result<Options, Failure> {

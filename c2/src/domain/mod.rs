@@ -8,6 +8,7 @@ mod error;
 mod map;
 mod operation;
 mod policy;
+mod provision;
 mod record;
 mod view;
 
@@ -20,6 +21,7 @@ pub use policy::{
     Campaign, CampaignItem, CampaignState, ItemState, Pace, Policy, PolicyPlan, PolicySpec,
     RotationPlan, Selector, Target, Trigger, Window,
 };
+pub use provision::{BrokerAddress, FirstKeys, Provision};
 pub use record::{
     AuditRecord, Behind, ClientRow, ClientState, Counts, Delivery, Holding, Kind, OperationState,
     Page, RESET_PEERS, RESET_TOPICS, State, Statistics, TopicRow, TopicState, UNKNOWN,

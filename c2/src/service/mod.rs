@@ -25,8 +25,8 @@ use e4::{C2PublicKey, ClientId, Mode};
 use tracing::trace_span;
 
 use crate::domain::{
-    Caller, ClientState, Clock, Delivery, Error, Holding, Kind, Millis, Operation, Outcome, Page,
-    Result, State, What,
+    BrokerAddress, Caller, ClientState, Clock, Delivery, Error, FirstKeys, Holding, Kind, Millis,
+    Operation, Outcome, Page, Provision, Result, Secret, State, What,
 };
 use crate::store::{Store, Tx};
 use clients::FirstKey;
@@ -43,12 +43,36 @@ pub const TOPIC_MAX: usize = 65_535;
 pub struct Service {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    device_broker: Option<BrokerAddress>,
 }
 
 impl Service {
     /// The operations over a database.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, device_broker: None }
+    }
+
+    /// The same, for devices that find their broker there.
+    pub fn with_device_broker(self, device_broker: Option<BrokerAddress>) -> Self {
+        Self { device_broker, ..self }
+    }
+
+    /// Where devices find their broker.
+    pub fn device_broker(&self) -> Option<&BrokerAddress> {
+        self.device_broker.as_ref()
+    }
+
+    /// What a device needs to begin with, from the key that C2 made for it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if that is no key; [`Error::Store`].
+    pub fn provision(&self, name: &str, secret: &Secret) -> Result<Provision> {
+        let c2 = match self.mode() {
+            Mode::Symmetric => None,
+            Mode::PublicKey => Some(self.c2_public_key()?),
+        };
+        let keys = FirstKeys::new(&secret.0, c2)?;
+        Ok(Provision { name: name.into(), keys, broker: self.device_broker.clone() })
     }
 
     /// The database.

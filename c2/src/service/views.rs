@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::{Service, public_keys};
 use crate::domain::{
-    AuditRecord, ClientRow, Device, DeviceDetail, Filter, Held, History, Holding, Kind, LinkView,
-    Member, OwnKeys, Page, Part, Place, Result, Sorted, Standing, Standings, TopicStage, TopicView,
+    AuditRecord, ClientRow, Counts, Device, DeviceDetail, Filter, Held, History, Holding, Kind,
+    LinkView, Member, OwnKeys, Page, Part, Place, Result, Sorted, Standing, Standings, TopicStage,
+    TopicView,
 };
 use crate::store::{Sight, Tx};
 
@@ -175,6 +176,18 @@ impl Service {
         });
         let Part { total, before, after, .. } = part;
         Ok(Sorted { part: Part { rows: rows.collect(), total, before, after }, standings })
+    }
+
+    /// The number of C2's key, and how far the clients have come with it (PK).
+    ///
+    /// # Errors
+    /// [`Error::WrongMode`](crate::domain::Error::WrongMode), [`Error::Store`](crate::domain::Error::Store).
+    pub fn c2_key_state(&self) -> Result<(i64, Counts)> {
+        public_keys(self.mode(), "new_c2_key")?;
+        self.store.read(|tx| {
+            let epoch = tx.c2_epoch()?;
+            Ok((epoch, tx.c2_key_progress(epoch)?))
+        })
     }
 
     /// Links by target and source, after those of a target and a source (PK).

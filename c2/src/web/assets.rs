@@ -14,11 +14,14 @@ use e4::crypto::hash::sha3_256;
 use super::door;
 
 const STYLE: &str = include_str!("assets/style.css");
+const THEME: &str = include_str!("assets/theme.js");
 const SCRIPT: &str = include_str!("assets/script.js");
 const ICON: &str = include_str!("assets/icon.svg");
 
 /// Where the style is.
 pub static STYLE_ADDRESS: LazyLock<String> = LazyLock::new(|| address("style.css", STYLE));
+/// Where the script is that runs before anything is painted.
+pub static THEME_ADDRESS: LazyLock<String> = LazyLock::new(|| address("theme.js", THEME));
 /// Where the script is.
 pub static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| address("script.js", SCRIPT));
 /// Where the icon is.
@@ -31,12 +34,11 @@ fn address(name: &str, content: &str) -> String {
 
 /// They are for everybody.
 pub fn routes() -> Router {
+    let script = "text/javascript; charset=utf-8";
     Router::new()
         .route("/assets/style.css", get(|| async { file("text/css; charset=utf-8", STYLE) }))
-        .route(
-            "/assets/script.js",
-            get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }),
-        )
+        .route("/assets/theme.js", get(move || async { file(script, THEME) }))
+        .route("/assets/script.js", get(move || async { file(script, SCRIPT) }))
         .route("/assets/icon.svg", get(|| async { file("image/svg+xml", ICON) }))
 }
 

@@ -199,11 +199,13 @@ async fn check(
     let again = Request::from_parts(parts.clone(), Body::from(body));
     let Form(form) =
         Form::<Vec<(String, String)>>::from_request(again, &()).await.map_err(|_| unreadable())?;
-    ask.fields.0.splice(0..0, form);
-    if !ask.session.is_form_token(web, ask.fields.get(FORM_TOKEN)) {
+    // In the address it does not count: that is written down in too many places.
+    let form = Fields(form);
+    if !ask.session.is_form_token(web, form.get(FORM_TOKEN)) {
         let why = "this form is not of your present session: load its page again";
         return Err(web.refuse(ask, why).await);
     }
+    ask.fields.0.splice(0..0, form.0);
     Ok(Request::from_parts(parts, Body::empty()))
 }
 

@@ -22,7 +22,7 @@ pub fn routes() -> Router<Web> {
 }
 
 /// How wide a picture is, in pixels.
-const WIDTH: usize = 800;
+const WIDTH: usize = 1200;
 /// Devices in one part of the list below it.
 const PART: i64 = 100;
 
@@ -67,7 +67,9 @@ impl Grid {
 /// The picture of a topic, for another page.
 pub fn image(topic: &str, epoch: i64, members: i64) -> Markup {
     let grid = Grid::of(usize::try_from(members).unwrap_or_default());
-    let said = format!("Map of {topic}: {members} devices; the list of those that are behind follows the link");
+    let said = format!(
+        "Map of {topic}: {members} devices; the list of those that are behind follows the link"
+    );
     // What is there after a rotation is another picture.
     let number = epoch.to_string();
     html! {
@@ -113,8 +115,7 @@ fn draw(cells: &[Cell]) -> crate::domain::Result<Vec<u8>> {
     for (number, cell) in cells.iter().enumerate() {
         let colour = LOOKS.iter().position(|(look, ..)| look == cell).map_or(0, |index| index + 1);
         let colour = u8::try_from(colour).unwrap_or_default();
-        let (left, top) =
-            (number % grid.columns * grid.side, number / grid.columns * grid.side);
+        let (left, top) = (number % grid.columns * grid.side, number / grid.columns * grid.side);
         for y in top..top + grid.side - 1 {
             for x in left..left + grid.side - 1 {
                 if let Some(pair) = pixels.get_mut(y * line + x / 2) {

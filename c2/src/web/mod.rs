@@ -24,17 +24,33 @@
 // Pages that come use what no page uses yet.
 #![allow(dead_code, unused_imports)]
 
+mod about;
 mod ask;
 mod assets;
+mod audit;
+mod created;
+mod device;
+mod devices;
 mod door;
+mod links;
+mod many;
+mod map;
 mod overview;
 mod session;
 mod sign_in;
+mod summary;
+mod tokens;
+mod topic;
+mod topics;
 mod ui;
+mod updates;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{ACCEPT, AUTHORIZATION};
 use axum::response::Response;
 use axum::{Router, middleware};
 
@@ -44,6 +60,7 @@ use crate::domain::{Operation, Outcome, Permission, Result};
 use crate::reconcile::{Event, Figures};
 use crate::service::Service;
 pub use ask::{Answer, Ask, Failure, Fields, Flash};
+pub use summary::Summaries;
 
 /// What pages are made from.
 #[derive(Clone)]
@@ -60,13 +77,45 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Whether it is served over TLS.
     pub secure: bool,
+    /// The interface, as an OpenAPI document.
+    pub document: Arc<serde_json::Value>,
+    /// Numbers over everything.
+    pub summaries: Arc<Summaries>,
 }
 
 /// All pages.
 pub fn router(web: Web) -> Router {
-    let pages = Router::new().merge(overview::routes()).merge(sign_in::routes());
+    let pages = Router::new()
+        .merge(sign_in::routes())
+        .merge(overview::routes())
+        .merge(map::routes())
+        .merge(updates::routes())
+        .merge(devices::routes())
+        .merge(device::routes())
+        .merge(created::routes())
+        .merge(topics::routes())
+        .merge(topic::routes())
+        .merge(links::routes())
+        .merge(audit::routes())
+        .merge(tokens::routes())
+        .merge(about::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
+}
+
+/// Whether somebody looks for a page, and not for a call of the interface.
+pub fn is_for_people(request: &Request) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    request.method() == Method::GET
+        && accept.is_some_and(|accept| accept.contains("text/html"))
+        && !request.headers().contains_key(AUTHORIZATION)
+        && !request.uri().path().starts_with("/e4/")
+}
+
+/// What people find where there is no page.
+pub fn no_page(web: Web) -> Router {
+    let pages = Router::new().fallback(|| async { Failure::NoPage });
+    pages.layer(middleware::from_fn_with_state(web, door::guard))
 }
 
 impl Web {

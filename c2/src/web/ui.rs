@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ask::{Ask, Failure};
 use super::{assets, door};
-use crate::domain::{Counts, Millis, Permission, State};
+use crate::domain::{Millis, Permission, Standing, State};
 
 /// What a query leaves as it is.
 const PLAIN: &AsciiSet =
@@ -98,6 +98,7 @@ fn head(title: &str) -> Markup {
             title { (title) " · E4" }
             link rel="stylesheet" href=(*assets::STYLE_ADDRESS);
             link rel="icon" href=(*assets::ICON_ADDRESS) type="image/svg+xml";
+            script src=(*assets::THEME_ADDRESS) {}
             script src=(*assets::SCRIPT_ADDRESS) defer {}
         }
     }
@@ -389,31 +390,34 @@ pub fn state(state: State) -> Markup {
     }
 }
 
-/// How many have come how far, as a bar; the words are beside it for those who read.
-pub fn bar(counts: &Counts) -> Markup {
-    let total = counts.confirmed + counts.queued + counts.handed + counts.failed;
-    let parts = [
-        ("good", counts.confirmed, "confirmed"),
-        ("info", counts.queued, "on their way"),
-        ("warning", counts.handed, "waiting"),
-        ("bad", counts.failed, "failed"),
-    ];
-    let said: Vec<String> = parts
-        .iter()
-        .filter(|(_, count, _)| *count > 0)
-        .map(|(_, count, words)| format!("{} {words}", number(*count)))
-        .collect();
-    let said = if said.is_empty() { "nobody".to_string() } else { said.join(", ") };
+/// How something stands.
+pub fn standing(standing: Standing) -> Markup {
+    match standing {
+        Standing::Confirmed => badge("good", "confirmed"),
+        Standing::OnItsWay => badge("info", "on its way"),
+        Standing::Waiting => badge("warning", "waiting for the device"),
+        Standing::Handed => badge("plain", "never answered"),
+        Standing::Failed => badge("bad", "failed"),
+    }
+}
+
+/// Parts of a whole, as a bar: kind, number, words.
+pub fn bar(parts: &[(&str, i64, &str)]) -> Markup {
+    let total = parts.iter().map(|(_, count, _)| *count).sum::<i64>().max(1);
+    let shown = parts.iter().filter(|(_, count, _)| *count > 0);
+    let said: Vec<_> =
+        shown.clone().map(|(_, count, words)| format!("{} {words}", number(*count))).collect();
+    let said = if said.is_empty() { "none".to_string() } else { said.join(", ") };
     let mut left = 0;
+    let places = shown.map(|(kind, count, _)| {
+        let place = left;
+        left += count * 1000;
+        (kind, place / total, (count * 1000 / total).max(4))
+    });
     html! {
         svg.bar viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(said) {
-            title { (said) }
-            @for (kind, count, _) in parts {
-                @if count > 0 {
-                    @let width = (count * 1000 / total.max(1)).max(4);
-                    rect.(kind) x=(left) y="0" width=(width) height="10" {}
-                    @let _ = { left += width; };
-                }
+            @for (kind, left, width) in places {
+                rect.(kind) x=(left) y="0" width=(width) height="10" {}
             }
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::IntoResponse;
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::routing::get;
 use futures_util::StreamExt;
 use maud::{Markup, html};
@@ -48,9 +48,7 @@ fn happened(event: &Event) -> Happened {
         E::ClientSubscribed => ("info", format!("{source} joined {target}"), topic(target)),
         E::ClientUnsubscribed => ("info", format!("{source} left {target}"), topic(target)),
         E::ClientCreated => ("info", format!("{source} was added"), device(source)),
-        E::ClientReplaced => {
-            ("info", format!("{source} was provisioned anew"), device(source))
-        }
+        E::ClientReplaced => ("info", format!("{source} was provisioned anew"), device(source)),
         E::ClientRemoved => ("warning", format!("{source} was removed"), None),
         E::ClientReset => ("warning", format!("{source} was reset"), device(source)),
         E::ClientKeyRotated => {
@@ -84,10 +82,11 @@ fn happened(event: &Event) -> Happened {
         E::BackupMade => ("info", "a backup was made".into(), None),
         E::ClientConfirmed => ("good", format!("{source} confirmed"), device(source)),
         E::ClientBehind => ("warning", format!("{source} is behind"), device(source)),
-        E::ClientForeign => {
-            ("bad", format!("something in the name of {source} opens under none of its keys"),
-             device(source))
-        }
+        E::ClientForeign => (
+            "bad",
+            format!("something in the name of {source} opens under none of its keys"),
+            device(source),
+        ),
         E::BrokerConnected => ("good", "the broker is connected".into(), None),
         E::BrokerLost => ("bad", "the broker is gone".into(), None),
         other => {

@@ -2,6 +2,7 @@
 //! The program under test, and a Mosquitto of its own for a test.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod browser;
 pub mod database;
 pub mod fleet;
 pub mod postgres;

@@ -99,6 +99,11 @@ impl World {
                 Identity::public_key(id, key, service.c2_public_key().unwrap()).unwrap()
             }
         };
+        self.start(name, identity, answers)
+    }
+
+    /// A device that was provisioned by somebody else.
+    pub fn start(self: &Arc<Self>, name: &str, identity: Identity, answers: bool) -> Arc<Device> {
         let client = Client::provision(MemoryStorage::new(), identity).unwrap();
         let control = client.control_topic().to_string();
         let world = self.clone();

@@ -41,8 +41,11 @@ impl pb::c2_server::C2 for Calls {
             .change(request, |outcome| pb::NewClientResponse {
                 key: outcome.secret.map(|secret| secret.0.to_vec()),
                 c2_public_key: None,
+                device_broker: None,
             })
             .await?;
+        let broker = self.service.device_broker().map(ToString::to_string);
+        response.get_mut().device_broker = broker;
         if made && self.service.mode() == e4::Mode::PublicKey {
             let service = self.service.clone();
             let key = blocking(move || service.c2_public_key()).await?;

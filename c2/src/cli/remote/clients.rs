@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use e4_c2::api::pb;
+use e4_c2::domain::{BrokerAddress, FirstKeys, Provision};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -42,6 +43,7 @@ Examples:
   e4 client create pump-1 --out pump-1.key         # C2 makes the key
   e4 client create pump-1 --key-file pump-1.key    # one of `e4 keygen`, or hexadecimal digits
   e4 client create pump-1 --password               # asks for it, twice
+  e4 client create pump-1 --qr                     # a code for the device to read
   e4 client create pump-1 --replace --out new.key  # the device was provisioned anew")]
     Create(Create),
     /// Remove clients and forget their keys
@@ -168,8 +170,14 @@ struct Create {
     /// File for the key that C2 makes, mode 0600, in place of showing it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key_file", "password", "password_file"])]
     out: Option<PathBuf>,
-    /// Overwrite the file of --out
-    #[arg(long, requires = "out")]
+    /// Show a QR code with everything that the device needs; `e4 device --qr` takes what it holds
+    #[arg(long, conflicts_with_all = ["key_file", "password", "password_file", "json"])]
+    qr: bool,
+    /// File for the text of that code, mode 0600
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key_file", "password", "password_file"])]
+    qr_out: Option<PathBuf>,
+    /// Overwrite the files of --out and --qr-out
+    #[arg(long)]
     force: bool,
     /// Replace the key of a client that exists: its device was provisioned anew
     #[arg(long)]
@@ -391,10 +399,11 @@ impl Create {
         } else {
             request.generate = true;
         }
-        let mut out = match &self.out {
-            Some(path) => Some((NewFile::reserve(path, self.force)?, path)),
-            None => None,
+        let reserve = |path: &Option<PathBuf>| -> Result<Option<NewFile>, Failure> {
+            path.as_ref().map(|path| NewFile::reserve(path, self.force)).transpose()
         };
+        let (mut out, code_out) =
+            (reserve(&self.out)?.zip(self.out.as_ref()), reserve(&self.qr_out)?);
         let server = common.connect()?;
         if let (Some(key), Some(path)) = (&key, &self.key_file)
             && !key.fits(&server)?
@@ -417,6 +426,17 @@ impl Create {
             })?;
             written = Some(path);
         }
+        let code = match &key {
+            Some(key) if self.qr || code_out.is_some() => {
+                let c2 = answer.c2_public_key.as_deref();
+                Some(self.code(key, c2, answer.device_broker.as_deref())?)
+            }
+            _ => None,
+        };
+        if let (Some(mut file), Some(code)) = (code_out, &code) {
+            let bytes = Zeroizing::new(format!("{}\n", code.as_str()));
+            file.write(bytes.as_bytes()).and_then(|()| file.finish())?;
+        }
         let c2_key = answer.c2_public_key.map(|key| hex(&key));
         if common.json {
             return output::json(&json!({
@@ -432,16 +452,40 @@ impl Create {
         output::line(&format!("client {} {done}{number}", shown(name)))?;
         match (written, &key) {
             (Some(path), _) => output::line(&format!("its key: {}", path.display()))?,
+            // The code holds it.
+            (None, Some(_)) if code.is_some() => {}
             (None, Some(key)) => {
                 output::line(&format!("its key, shown this once: {}", *Zeroizing::new(hex(key))))?;
             }
             (None, None) => {}
+        }
+        if let Some(path) = &self.qr_out {
+            output::line(&format!("the text of its QR code: {}", path.display()))?;
+        }
+        if let (true, Some(code)) = (self.qr, &code) {
+            output::line("everything that it needs, shown this once:")?;
+            output::line(&e4_c2::qr::terminal(code)?)?;
         }
         if let Some(key) = c2_key {
             output::line(&format!("C2's public key: {key}"))?;
             output::line("as a file for the device: e4 c2-key show --out c2.pub")?;
         }
         Ok(())
+    }
+}
+
+impl Create {
+    /// The text of a QR code with everything that the device needs.
+    fn code(
+        &self,
+        key: &[u8],
+        c2: Option<&[u8]>,
+        broker: Option<&str>,
+    ) -> Result<Zeroizing<String>, Failure> {
+        let c2 = c2.map(e4::C2PublicKey::from_slice).transpose()?;
+        let keys = FirstKeys::new(key, c2)?;
+        let broker = broker.map(|broker| BrokerAddress::parse(broker, false)).transpose()?;
+        Ok(Provision { name: self.name.clone(), keys, broker }.to_text())
     }
 }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Numbers over everything, for the overview. They are counted in the whole database, so who asks
+//! within a second gets the same again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::{Filter, Place, Result, Standing, Standings, TopicView};
+use crate::service::Service;
+
+/// How old numbers may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// Topics that the overview shows.
+pub const SHOWN: usize = 10;
+/// Topics in one transaction.
+const PART: usize = 100;
+
+/// Numbers over everything.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Devices by how they stand.
+    pub devices: Standings,
+    /// Topics by the worst of their devices.
+    pub topics: Standings,
+    /// The topics that are furthest from rest, and then by name.
+    pub shown: Vec<TopicView>,
+}
+
+/// How a topic stands: as the worst of its devices.
+pub fn standing(topic: &TopicView) -> Standing {
+    let worst = [Standing::Failed, Standing::OnItsWay, Standing::Waiting, Standing::Handed];
+    let found = worst.into_iter().find(|standing| topic.members.get(*standing) > 0);
+    found.unwrap_or(Standing::Confirmed)
+}
+
+impl Summary {
+    fn count(service: &Service) -> Result<Self> {
+        let mut summary = Self { devices: service.device_standings()?, ..Self::default() };
+        let mut place = Place::First;
+        loop {
+            let part = service.topic_views(&Filter::default(), &place, PART)?;
+            let Some(last) = part.rows.last() else { break };
+            place = Place::After(last.name.clone());
+            for topic in &part.rows {
+                summary.topics.add(standing(topic));
+            }
+            summary.shown.extend(part.rows);
+            // Those that stand the same stay in the order of their names.
+            let open = |topic: &TopicView| topic.members.all() - topic.members.confirmed;
+            summary.shown.sort_by_key(|topic| std::cmp::Reverse(open(topic)));
+            summary.shown.truncate(SHOWN);
+            if !part.after {
+                break;
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// The newest numbers.
+#[derive(Default)]
+pub struct Summaries {
+    last: Mutex<Option<(Instant, Arc<Summary>)>>,
+}
+
+impl Summaries {
+    /// Numbers that are not older than a second. Of several that ask at once one counts.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn get(&self, service: &Service) -> Result<Arc<Summary>> {
+        let mut last: MutexGuard<_> = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, summary)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Ok(summary.clone());
+        }
+        let summary = Arc::new(Summary::count(service)?);
+        *last = Some((Instant::now(), summary.clone()));
+        Ok(summary)
+    }
+}
