@@ -16,6 +16,7 @@ mod maps;
 mod postgres;
 mod search;
 mod sqlite;
+mod tally;
 mod times;
 mod tokens;
 mod topics;
@@ -44,6 +45,7 @@ pub use batches::KnownBatch;
 pub use cookies::Cookie;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
+pub use tally::{Tally, TopicTally};
 pub use views::{Beside, Membership, Sight};
 
 /// The schema, version by version. What was released is never edited.
