@@ -167,7 +167,9 @@ impl Failure {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Failure::Error(Error::NotFound { .. }) | Failure::NoPage => StatusCode::NOT_FOUND,
-            Failure::Error(Error::Exists { .. } | Error::WrongMode { .. }) => StatusCode::CONFLICT,
+            Failure::Error(Error::Exists { .. } | Error::WrongMode { .. } | Error::Busy(_)) => {
+                StatusCode::CONFLICT
+            }
             Failure::Error(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Refused(_) => StatusCode::FORBIDDEN,
             Failure::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
