@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use e4::protect::protect_command;
 use e4::{ClientId, ClientTopic, IdKey, Mode, Timestamp, TopicHash, TopicKey};
 use e4_c2::domain::{Caller, Clock, Credential, Operation, SystemClock};
-use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::reconcile::{Engine, Patience};
 use e4_c2::service::Service;
 use e4_c2::store::{Sqlite, Store, Unlock};
 use e4_c2::transport::{Commands, Event, Link, Options, Qos};
@@ -97,9 +97,10 @@ fn rotation(path: &std::path::Path, size: usize) {
         let service = open(path);
         let options = Options { window, ..Options::new("127.0.0.1", broker.port, "bench") };
         let (store, clock) = (service.store().clone(), service.clock().clone());
-        let policy = Policy { first: Duration::from_secs(3600), ..Policy::default() };
-        let engine =
-            Engine::start(store, clock, policy, |events| Commands::connect(&options, qos, events));
+        let patience = Patience { first: Duration::from_secs(3600), ..Patience::default() };
+        let engine = Engine::start(store, clock, patience, |events| {
+            Commands::connect(&options, qos, events)
+        });
         let engine = engine.unwrap();
         let figures = engine.figures().clone();
         while !figures.connected.load(Ordering::Relaxed) {
@@ -130,7 +131,7 @@ fn start(path: &std::path::Path) {
     let broker = Mosquitto::start(false);
     let options = Options::new("127.0.0.1", broker.port, "bench");
     let (store, clock) = (service.store().clone(), service.clock().clone());
-    let engine = Engine::start(store, clock, Policy::default(), |events| {
+    let engine = Engine::start(store, clock, Patience::default(), |events| {
         Commands::connect(&options, Qos::AtLeastOnce, events)
     })
     .unwrap();

@@ -20,6 +20,7 @@ pub mod import;
 pub mod metrics;
 pub mod qr;
 pub mod reconcile;
+pub mod schedule;
 pub mod service;
 pub mod store;
 pub mod timing;

@@ -101,7 +101,12 @@ impl Place {
 
     fn serve(&self, tls: Option<Arc<rustls::ServerConfig>>, open: bool) -> (Api, SocketAddr) {
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let api = Api::start(Settings { listen, tls, open }, &self.service, &self.engine).unwrap();
+        let api = Api::start(
+            Settings { listen, tls, open, automation: Vec::new() },
+            &self.service,
+            &self.engine,
+        )
+        .unwrap();
         let address = api.addresses()[0];
         (api, address)
     }

@@ -109,7 +109,7 @@ fn fill(service: &Service, database: &dyn Database) {
         "labels VALUES (1, 1, 'line', '3')",
         "policies VALUES (1, 'monthly', '{}', 0, 5, 7, NULL, 0)",
         "policy_marks VALUES (1, 1, 1, 3, 0)",
-        "campaigns VALUES (1, 1, 'monthly', '{}', 1, NULL, 5, NULL, 6)",
+        "campaigns VALUES (1, 1, 'monthly', '{}', 1, NULL, 5, 5, NULL, 6)",
         "campaign_items VALUES (1, 1, 1, 1, 0, 1, 2, 5, NULL, NULL)",
     ] {
         meddle(database, &format!("INSERT INTO {row}"));

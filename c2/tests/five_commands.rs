@@ -15,7 +15,7 @@ use common::fleet::{Device, apply, engine, join, provision, quick, service, sett
 use common::{Mosquitto, e4, free_port, wait_for_port};
 use e4::{Client, MemoryStorage, Mode};
 use e4_c2::domain::{Clock, Operation, State, SystemClock};
-use e4_c2::reconcile::Policy;
+use e4_c2::reconcile::Patience;
 use e4_c2::service::Service;
 use e4_c2::store::{Sqlite, Store, Unlock};
 
@@ -69,8 +69,8 @@ fn through_mosquitto(mode: Mode) {
     let Some(mut broker) = Mosquitto::persistent(directory.path()) else { return };
     let service = service(Box::new(Sqlite::memory().unwrap()), mode);
     // Nothing is repeated before the broker is dead.
-    let policy = Policy { first: Duration::from_secs(4), ..quick() };
-    let _engine = engine(&service, "127.0.0.1", broker.port(), policy);
+    let patience = Patience { first: Duration::from_secs(4), ..quick() };
+    let _engine = engine(&service, "127.0.0.1", broker.port(), patience);
     let clients = away(&service, broker.port());
     five_commands(&service);
     broker.kill();

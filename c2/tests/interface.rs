@@ -33,7 +33,12 @@ impl Served {
         let world = World::new();
         let engine = world.engine(&service);
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        let api = Api::start(Settings { listen, tls: None, open }, &service, &engine).unwrap();
+        let api = Api::start(
+            Settings { listen, tls: None, open, automation: Vec::new() },
+            &service,
+            &engine,
+        )
+        .unwrap();
         let new = NewToken {
             name: "ann".into(),
             role: Role::Admin,

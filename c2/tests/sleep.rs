@@ -12,7 +12,7 @@ use common::fleet::{
 };
 use e4::Mode;
 use e4_c2::domain::Operation;
-use e4_c2::reconcile::Policy;
+use e4_c2::reconcile::Patience;
 use e4_c2::store::Sqlite;
 use e4_c2::transport::Broker;
 
@@ -24,8 +24,8 @@ fn a_reset_waits_for_a_device_that_sleeps() {
     let (host, port) = (broker.address().ip().to_string(), broker.address().port());
     let service = service(Box::new(Sqlite::memory().unwrap()), Mode::Symmetric);
     let wait = Duration::from_millis(50);
-    let policy = Policy { first: wait, longest: wait, ..quick() };
-    let engine = engine(&service, &host, port, policy);
+    let patience = Patience { first: wait, longest: wait, ..quick() };
+    let engine = engine(&service, &host, port, patience);
     let pump = Device::connect(provision(&service, "pump"), &host, port, true);
     for topic in ["plant/a", "plant/b"] {
         apply(&service, Operation::NewTopic { topic: topic.into() });

@@ -81,7 +81,8 @@ impl Place {
 
 fn serve(service: &Service, engine: &Engine, open: bool) -> Api {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    Api::start(Settings { listen, tls: None, open }, service, engine).unwrap()
+    Api::start(Settings { listen, tls: None, open, automation: Vec::new() }, service, engine)
+        .unwrap()
 }
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use common::Mosquitto;
 use common::fleet::{PATIENCE, apply, engine, service, until};
 use e4::Mode;
 use e4_c2::domain::{Caller, Credential, Operation};
-use e4_c2::reconcile::Policy;
+use e4_c2::reconcile::Patience;
 use e4_c2::store::Sqlite;
 use e4_c2::transport::{Event, Link, Options, Qos};
 
@@ -42,8 +42,8 @@ fn no_command_of_a_thousand_is_lost_with_qos_2() {
 
     // Nothing is sent twice that would hide a loss.
     let hour = Duration::from_secs(3600);
-    let policy = Policy { first: hour, lease: hour, ..Policy::default() };
-    let _engine = engine(&service, "127.0.0.1", broker.port(), policy);
+    let patience = Patience { first: hour, lease: hour, ..Patience::default() };
+    let _engine = engine(&service, "127.0.0.1", broker.port(), patience);
     let mut arrived: BTreeMap<String, BTreeSet<Vec<u8>>> = BTreeMap::new();
     for round in 1..=3 {
         until("the broker completed all of them", || {

@@ -231,6 +231,22 @@ pub(crate) fn of_record(record: AuditRecord) -> Option<Event> {
         "refused" => EventType::CallRefused,
         "rekey" => EventType::PassphraseChanged,
         "backup" => EventType::BackupMade,
+        "set_label" => EventType::LabelSet,
+        "remove_label" => EventType::LabelRemoved,
+        "rotate_topic" => EventType::RotationBegun,
+        "rotation_went_on" => EventType::RotationWentOn,
+        "rotation_ended" => EventType::RotationEnded,
+        "create_policy" => EventType::PolicyCreated,
+        "update_policy" => EventType::PolicyChanged,
+        "pause_policy" => EventType::PolicyPaused,
+        "resume_policy" => EventType::PolicyResumed,
+        "delete_policy" => EventType::PolicyDeleted,
+        "start_campaign" => EventType::CampaignStarted,
+        "pause_campaign" => EventType::CampaignPaused,
+        "resume_campaign" => EventType::CampaignResumed,
+        "stop_campaign" => EventType::CampaignStopped,
+        "finish_campaign" => EventType::CampaignFinished,
+        "cancel_campaign" => EventType::CampaignCancelled,
         // What came with a newer server has a name there.
         _ => return None,
     };
@@ -240,6 +256,9 @@ pub(crate) fn of_record(record: AuditRecord) -> Option<Event> {
         }
         "reset_client_pubkeys" => (text("target"), String::new()),
         "create_token" | "revoke_token" => (String::new(), text("name")),
+        action if action.ends_with("_policy") || action.ends_with("_campaign") => {
+            (String::new(), text("policy"))
+        }
         "refused" => (String::new(), text("call")),
         _ => (text("client"), text("topic")),
     };

@@ -2,6 +2,7 @@
 //! The network interface: gRPC, the same calls as HTTP/JSON, and a few pages beside them. Both
 //! protocols are served at both addresses; there are two because existing tools expect two.
 
+mod automation;
 mod calls;
 mod convert;
 pub(crate) mod events;
@@ -10,6 +11,7 @@ mod http;
 mod listen;
 mod openapi;
 pub mod pb;
+pub mod policies;
 mod routes;
 mod status;
 pub mod tls;
@@ -33,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::{Engine, Figures};
 use crate::service::Service;
 use crate::web::{self, Web};
+use automation::Automation;
 use calls::Calls;
 use events::Events;
 use gate::Gate;
@@ -55,6 +58,8 @@ pub struct Settings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Everybody may everything.
     pub open: bool,
+    /// Addresses of the automation interface of earlier servers.
+    pub automation: Vec<SocketAddr>,
 }
 
 /// A running interface; it ends when dropped, after what is under way.
@@ -87,13 +92,15 @@ impl Api {
             .build()
             .map_err(|error| error.to_string())?;
         let (end, ends) = watch::channel(false);
-        let router = {
+        let (router, automation) = {
             let _inside = runtime.enter();
-            router(&settings, service, engine, &ends)?
+            (router(&settings, service, engine, &ends)?, automation(&settings, service, engine)?)
         };
         let tls = settings.tls.map(TlsAcceptor::from);
         let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
-        for address in settings.listen {
+        let main = settings.listen.into_iter().map(|address| (address, &router));
+        let old = settings.automation.into_iter().map(|address| (address, &automation));
+        for (address, router) in main.chain(old) {
             let listener = runtime
                 .block_on(tokio::net::TcpListener::bind(address))
                 .map_err(|error| format!("{address}: {error}"))?;
@@ -104,7 +111,7 @@ impl Api {
         Ok(Self { addresses, end, listeners, runtime: Some(runtime) })
     }
 
-    /// Where it listens.
+    /// Where it listens: the interface, then that for automation.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -187,12 +194,36 @@ fn router(
         }
     });
     let http = open.merge(closed).with_state(pages).merge(web::router(web)).fallback_service(other);
-    Ok(Router::new().fallback(move |request: Request| {
+    Ok(either(grpc, http))
+}
+
+/// The automation interface of earlier servers.
+fn automation(settings: &Settings, service: &Service, engine: &Engine) -> Result<Router, String> {
+    let routes = Arc::new(Routes::of(routes::AUTOMATION)?);
+    let gate = Arc::new(Gate::new(service.clone(), routes.clone(), settings.open));
+    let calls = Automation::new(service.clone(), engine.figures().clone());
+    let calls = pb::c2_automation_engine_server::C2AutomationEngineServer::new(calls);
+    let calls_of_http = tonic::service::Routes::new(calls.clone()).into_axum_router();
+    let grpc = tonic::service::Routes::new(calls)
+        .into_axum_router()
+        .layer(middleware::from_fn_with_state(gate.clone(), gate::guard));
+    let http =
+        Router::new().fallback_service(axum::routing::any(http::serve).with_state(Gateway {
+            routes,
+            gate,
+            calls: calls_of_http,
+        }));
+    Ok(either(grpc, http))
+}
+
+/// Both protocols at one address.
+fn either(grpc: Router, http: Router) -> Router {
+    Router::new().fallback(move |request: Request| {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_grpc = kind.is_some_and(|kind| kind.starts_with("application/grpc"));
         let router = if is_grpc { grpc.clone() } else { http.clone() };
         router.oneshot(request)
-    }))
+    })
 }
 
 /// The process is there.

@@ -36,11 +36,11 @@ enum Segment {
     Rest(String),
 }
 
-/// The routes of the interface.
+/// The routes of a service.
 #[derive(Clone, Debug)]
 pub struct Routes {
     routes: Vec<Route>,
-    pool: DescriptorPool,
+    service: ServiceDescriptor,
 }
 
 /// What a path was found to be.
@@ -54,16 +54,27 @@ pub enum Found<'a> {
     Nothing,
 }
 
-const SERVICE: &str = "pb.C2";
+/// The interface.
+pub const C2: &str = "pb.C2";
+/// The automation interface of earlier servers.
+pub const AUTOMATION: &str = "pb.C2AutomationEngine";
 
 impl Routes {
-    /// Reads them.
+    /// Reads those of the interface.
     ///
     /// # Errors
     /// The descriptors are broken: a mistake of the build.
     pub fn load() -> Result<Self, String> {
+        Self::of(C2)
+    }
+
+    /// Reads those of a service.
+    ///
+    /// # Errors
+    /// The descriptors are broken: a mistake of the build.
+    pub fn of(service: &str) -> Result<Self, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
-        let service = pool.get_service_by_name(SERVICE).ok_or("no service")?;
+        let service = pool.get_service_by_name(service).ok_or("no service")?;
         let http =
             pool.get_extension_by_name("google.api.http").ok_or("no option google.api.http")?;
         let permission = pool.get_extension_by_name("e4.permission").ok_or("no e4.permission")?;
@@ -71,7 +82,7 @@ impl Routes {
             .methods()
             .map(|method| route(method, &http, &permission))
             .collect::<Result<_, _>>()?;
-        Ok(Self { routes, pool })
+        Ok(Self { routes, service })
     }
 
     /// All of them.
@@ -79,17 +90,10 @@ impl Routes {
         &self.routes
     }
 
-    /// The service.
-    ///
-    /// # Errors
-    /// As [`load`](Self::load).
-    pub fn service(&self) -> Result<ServiceDescriptor, String> {
-        self.pool.get_service_by_name(SERVICE).ok_or_else(|| "no service".into())
-    }
-
     /// The route of a gRPC path, `/pb.C2/NewClient`.
     pub fn by_call(&self, path: &str) -> Option<&Route> {
-        let name = path.strip_prefix('/')?.strip_prefix(SERVICE)?.strip_prefix('/')?;
+        let name = path.strip_prefix('/')?.strip_prefix(self.service.full_name())?;
+        let name = name.strip_prefix('/')?;
         self.routes.iter().find(|route| route.method.name() == name)
     }
 
@@ -128,7 +132,7 @@ fn parts(path: &str) -> Option<Vec<String>> {
 impl Route {
     /// The gRPC path.
     pub fn call(&self) -> String {
-        format!("/{SERVICE}/{}", self.method.name())
+        format!("/{}/{}", self.method.parent_service().full_name(), self.method.name())
     }
 
     /// Fields that the path holds.
@@ -259,13 +263,15 @@ mod tests {
 
     #[test]
     fn every_call_says_who_may_and_has_a_path_of_its_own() {
-        let routes = Routes::load().unwrap();
-        let mut seen = std::collections::HashSet::new();
-        for route in routes.all() {
-            assert!(route.permission.is_some(), "{}", route.method.name());
-            assert!(seen.insert((route.verb, route.template.clone())), "{}", route.template);
-            let rests = route.segments.iter().filter(|at| matches!(at, Segment::Rest(_)));
-            assert!(rests.count() <= 1);
+        for service in [C2, AUTOMATION] {
+            let routes = Routes::of(service).unwrap();
+            let mut seen = std::collections::HashSet::new();
+            for route in routes.all() {
+                assert!(route.permission.is_some(), "{}", route.method.name());
+                assert!(seen.insert((route.verb, route.template.clone())), "{}", route.template);
+                let rests = route.segments.iter().filter(|at| matches!(at, Segment::Rest(_)));
+                assert!(rests.count() <= 1);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ pub fn status(error: Error) -> Status {
         Error::Invalid { .. } | Error::Message(_) => Code::InvalidArgument,
         Error::NotFound { .. } => Code::NotFound,
         Error::Exists { .. } => Code::AlreadyExists,
-        Error::WrongMode { .. } => Code::FailedPrecondition,
+        Error::WrongMode { .. } | Error::Busy(_) => Code::FailedPrecondition,
         Error::Store(why) => {
             tracing::error!("database: {why}");
             return Status::unavailable("the database does not answer as it should; see the log");

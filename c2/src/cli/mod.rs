@@ -36,12 +36,12 @@ The fleet
   attach, detach        Give clients the key of a topic, or take it
   status, events        How far each change has come; what happens
   protect, unprotect    Protect or open a message of a topic
-  import                Bring in many clients at once
+  import, label         Bring in many clients at once; label them
+  policy, campaign      Keys that rotate by themselves; how a run of that goes
 The server
-  health, c2-key        Whether all is well; C2's own key
+  health, c2-key, rekey Whether all is well; C2's own key; seal stored keys anew
   token, audit          Who may call; who did what
   backup, restore       Copy the database while it works; bring a copy back
-  rekey                 Seal the stored keys anew
 Here
   keygen, device        Make keys in files; be a device
   completion            Print the completion script of a shell
@@ -78,6 +78,12 @@ enum Task {
     Attach(remote::members::Attach),
     /// Take the key of a topic from clients
     Detach(remote::members::Detach),
+    /// Label clients and topics
+    Label(remote::labels::Arguments),
+    /// Have keys rotate by themselves
+    Policy(remote::policies::Arguments),
+    /// Watch the runs of policies
+    Campaign(remote::campaigns::Arguments),
     /// Show what is wanted, and how far that has come
     Status(remote::status::Arguments),
     /// Print what happened, and with --follow what happens
@@ -141,6 +147,9 @@ pub fn main() -> ExitCode {
         Task::Topic(arguments) => remote::topics::run(&arguments),
         Task::Attach(arguments) => remote::members::attach(&arguments),
         Task::Detach(arguments) => remote::members::detach(&arguments),
+        Task::Label(arguments) => remote::labels::run(&arguments),
+        Task::Policy(arguments) => remote::policies::run(&arguments),
+        Task::Campaign(arguments) => remote::campaigns::run(&arguments),
         Task::Status(arguments) => remote::status::run(&arguments),
         Task::Events(arguments) => remote::events::run(&arguments),
         Task::Protect(arguments) => remote::messages::protect(&arguments),

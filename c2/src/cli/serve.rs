@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, ValueEnum};
 use e4_c2::api::{Api, Settings, tls};
 use e4_c2::domain::{BrokerAddress, Clock};
-use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::reconcile::{Engine, Patience};
+use e4_c2::schedule::Scheduler;
 use e4_c2::service::Service;
 use e4_c2::transport::{Broker, Commands, Login, Options, Qos, Tls, WINDOW};
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,13 @@ pub struct Arguments {
     /// Where HTTP/JSON is served; gRPC as well [default: 127.0.0.1:8888]
     #[arg(long, env = "E4_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
     http_listen: Option<SocketAddr>,
+    /// Where the automation interface of earlier servers speaks gRPC, and HTTP/JSON; their port was
+    /// 5556 [default: nowhere]
+    #[arg(long, env = "E4_AUTOMATION_GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    automation_grpc_listen: Option<SocketAddr>,
+    /// Where it speaks HTTP/JSON, and gRPC; their port was 8886 [default: nowhere]
+    #[arg(long, env = "E4_AUTOMATION_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    automation_http_listen: Option<SocketAddr>,
     /// Certificate of the server (PEM) [default: one of its own, DIR/tls/cert.pem, signed by
     /// DIR/tls/ca.pem]
     #[arg(long, env = "E4_API_CERT", value_name = "FILE")]
@@ -181,7 +189,7 @@ fn names() -> Vec<String> {
 
 impl Arguments {
     fn with_defaults(mut self) -> Self {
-        let policy = Policy::default();
+        let patience = Patience::default();
         self.database = self.database.with_defaults();
         let broker = self.broker.get_or_insert_with(|| EMBEDDED.into());
         if broker == EMBEDDED {
@@ -190,9 +198,9 @@ impl Arguments {
         self.qos.get_or_insert(2);
         self.window.get_or_insert(WINDOW);
         self.keep_alive.get_or_insert(30);
-        self.retry_first.get_or_insert(policy.first.as_secs_f64());
-        self.retry_longest.get_or_insert(policy.longest.as_secs_f64());
-        self.lease.get_or_insert(policy.lease.as_secs_f64());
+        self.retry_first.get_or_insert(patience.first.as_secs_f64());
+        self.retry_longest.get_or_insert(patience.longest.as_secs_f64());
+        self.lease.get_or_insert(patience.lease.as_secs_f64());
         self.grpc_listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 5555)));
         self.http_listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 8888)));
         self.log.get_or_insert_with(|| "info".into());
@@ -249,7 +257,7 @@ impl Arguments {
         info!(database = store.describe(), mode = ?store.mode(), "database open");
         let (broker, host, port) = self.broker(&directory)?;
         let options = self.options(&host, port, &directory)?;
-        let policy = self.policy()?;
+        let patience = self.patience()?;
         let qos = match self.qos {
             Some(0) => Qos::AtMostOnce,
             Some(1) => Qos::AtLeastOnce,
@@ -258,14 +266,17 @@ impl Arguments {
         let tls = self.tls_ca.is_some();
         let devices = devices.unwrap_or(BrokerAddress { host: host.clone(), port, tls });
         let service = Service::new(store.clone(), clock.clone()).with_device_broker(Some(devices));
-        let engine =
-            Engine::start(store, clock, policy, |events| Commands::connect(&options, qos, events))?;
+        let engine = Engine::start(store, clock, patience, |events| {
+            Commands::connect(&options, qos, events)
+        })?;
+        let scheduler = Scheduler::start(service.clone(), engine.events())?;
         let api = self.api(&directory, &service, &engine)?;
         info!(broker = format!("{host}:{port}"), "e4 serves; Ctrl-C ends it");
         let signal = signals.forever().next();
         info!(signal, "ending");
         // First what takes wishes, then what sends, then what carries it.
         drop(api);
+        drop(scheduler);
         drop(engine);
         drop(broker);
         Ok(())
@@ -275,7 +286,12 @@ impl Arguments {
     fn api(&self, directory: &Path, service: &Service, engine: &Engine) -> Result<Api, Failure> {
         let listen: Vec<SocketAddr> =
             [self.grpc_listen, self.http_listen].into_iter().flatten().collect();
-        let loopback = listen.iter().all(|address| address.ip().is_loopback());
+        let automation: Vec<SocketAddr> =
+            [self.automation_grpc_listen, self.automation_http_listen]
+                .into_iter()
+                .flatten()
+                .collect();
+        let loopback = listen.iter().chain(&automation).all(|address| address.ip().is_loopback());
         let (no_tls, no_auth) = (self.no_tls == Some(true), self.no_auth == Some(true));
         for (flag, given) in [("--no-tls", no_tls), ("--no-auth", no_auth)] {
             if given && !loopback {
@@ -284,13 +300,14 @@ impl Arguments {
             }
         }
         let (tls, ca) = if no_tls { (None, None) } else { self.api_tls(directory, service)? };
-        let settings = Settings { listen, tls, open: no_auth };
+        let settings = Settings { listen, tls, open: no_auth, automation };
         let api = Api::start(settings, service, engine).map_err(|error| {
             Failure::new(format!("the interface: {error}"))
                 .hint("is another server there? give other addresses: --grpc-listen, --http-listen")
         })?;
         let scheme = if no_tls { "http" } else { "https" };
-        for (what, address) in ["gRPC", "HTTP"].iter().zip(api.addresses()) {
+        let names = ["gRPC", "HTTP"].into_iter().chain(std::iter::repeat("automation"));
+        for (what, address) in names.zip(api.addresses()) {
             info!("{what}: {scheme}://{address}");
         }
         if let Some(ca) = ca {
@@ -410,18 +427,18 @@ impl Arguments {
         })
     }
 
-    fn policy(&self) -> Result<Policy, Failure> {
+    fn patience(&self) -> Result<Patience, Failure> {
         let seconds = |name: &str, value: Option<f64>, default: Duration| match value {
             None => Ok(default),
             Some(value) => Duration::try_from_secs_f64(value)
                 .map_err(|_| Failure::new(format!("{name}: {value} is no number of seconds"))),
         };
-        let policy = Policy::default();
-        Ok(Policy {
-            first: seconds("retry-first", self.retry_first, policy.first)?,
-            longest: seconds("retry-longest", self.retry_longest, policy.longest)?,
-            lease: seconds("lease", self.lease, policy.lease)?,
-            ..policy
+        let patience = Patience::default();
+        Ok(Patience {
+            first: seconds("retry-first", self.retry_first, patience.first)?,
+            longest: seconds("retry-longest", self.retry_longest, patience.longest)?,
+            lease: seconds("lease", self.lease, patience.lease)?,
+            ..patience
         })
     }
 }

@@ -37,6 +37,8 @@ pub enum Error {
         /// The mode that it needs.
         needs: e4::Mode,
     },
+    /// Something else has to end first.
+    Busy(String),
     /// A message could not be protected or opened.
     Message(e4::Error),
     /// The database failed, or what it holds is not what was written.
@@ -60,6 +62,12 @@ pub enum What {
     Operation,
     /// Somebody who may call.
     Token,
+    /// A label of a client or topic.
+    Label,
+    /// A rotation policy.
+    Policy,
+    /// A run of a policy.
+    Campaign,
 }
 
 impl What {
@@ -72,6 +80,9 @@ impl What {
             What::PublicKey => "public key",
             What::Operation => "operation",
             What::Token => "token",
+            What::Label => "label",
+            What::Policy => "policy",
+            What::Campaign => "campaign",
         }
     }
 }
@@ -117,6 +128,7 @@ impl fmt::Display for Error {
                 };
                 write!(f, "{operation} exists in {needs} mode only")
             }
+            Error::Busy(why) => f.write_str(why),
             Error::Message(error) => write!(f, "message: {error}"),
             Error::Store(error) => write!(f, "database: {error}"),
         }

@@ -16,9 +16,10 @@ pub use access::{Credentials, Grant, Permission, Role, Token};
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock};
 pub use error::{Error, Result, What};
 pub use map::{Cell, Laggard, Search};
-pub use operation::{Batch, Caller, Credential, Operation, Outcome, Secret};
+pub use operation::{Batch, Caller, Credential, Labelled, Operation, Outcome, Receivers, Secret};
 pub use policy::{
-    Campaign, CampaignState, Pace, Policy, PolicySpec, Selector, Target, Trigger, Window,
+    Campaign, CampaignItem, CampaignState, ItemState, Pace, Policy, PolicyPlan, PolicySpec,
+    RotationPlan, Selector, Target, Trigger, Window,
 };
 pub use provision::{BrokerAddress, FirstKeys, Provision};
 pub use record::{

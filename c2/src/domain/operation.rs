@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Result;
+use super::{Result, Selector};
 
 /// A changing act. Printing it shows names alone.
 #[derive(Debug)]
@@ -47,6 +47,32 @@ pub enum Operation {
     NewTopic {
         /// Topic.
         topic: String,
+    },
+    /// Gives a topic that exists a new key in two stages: clients that only receive get it first,
+    /// the others once these have confirmed it.
+    RotateTopic {
+        /// Topic.
+        topic: String,
+        /// Who only receives.
+        receivers: Receivers,
+        /// Seconds until the others get it whoever has confirmed it, 1 to 1800.
+        deadline: u32,
+    },
+    /// Gives a client or a topic a label, in place of one of the same name.
+    SetLabel {
+        /// Whose.
+        of: Labelled,
+        /// Name, 1 to 64 bytes.
+        name: String,
+        /// Value, 1 to 255 bytes.
+        value: String,
+    },
+    /// Takes a label away.
+    RemoveLabel {
+        /// Whose.
+        of: Labelled,
+        /// Name.
+        name: String,
     },
     /// Forgets a topic; its clients are told to forget its key.
     RemoveTopic {
@@ -110,6 +136,26 @@ pub enum Operation {
     },
 }
 
+/// Who only receives on a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receivers {
+    /// Those of whom a rotation before said so.
+    Known,
+    /// These clients.
+    Names(Vec<String>),
+    /// Those that are selected.
+    Of(Selector),
+}
+
+/// What has labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labelled {
+    /// A client, by name.
+    Client(String),
+    /// A topic.
+    Topic(String),
+}
+
 /// Where the key of a new client comes from.
 pub enum Credential {
     /// Raw bytes: the id key (SK, 32), or the Ed25519 public key (PK, 32).
@@ -139,6 +185,9 @@ impl Operation {
             Operation::ResetClient { .. } => "reset_client",
             Operation::NewClientKey { .. } => "new_client_key",
             Operation::NewTopic { .. } => "new_topic",
+            Operation::RotateTopic { .. } => "rotate_topic",
+            Operation::SetLabel { .. } => "set_label",
+            Operation::RemoveLabel { .. } => "remove_label",
             Operation::RemoveTopic { .. } => "remove_topic",
             Operation::NewTopicClient { .. } => "new_topic_client",
             Operation::RemoveTopicClient { .. } => "remove_topic_client",
@@ -162,6 +211,9 @@ impl Operation {
             | Operation::ResetClient { .. }
             | Operation::NewClientKey { .. }
             | Operation::NewTopic { .. }
+            | Operation::RotateTopic { .. }
+            | Operation::SetLabel { .. }
+            | Operation::RemoveLabel { .. }
             | Operation::RemoveTopic { .. }
             | Operation::NewTopicClient { .. }
             | Operation::RemoveTopicClient { .. }
@@ -204,6 +256,16 @@ impl Operation {
             Operation::NewTopic { topic } | Operation::RemoveTopic { topic } => {
                 json!({ "topic": topic })
             }
+            Operation::RotateTopic { topic, receivers, deadline } => {
+                let receivers = match receivers {
+                    Receivers::Known => json!("known"),
+                    Receivers::Names(names) => json!(names.len()),
+                    Receivers::Of(selector) => json!(selector),
+                };
+                json!({ "topic": topic, "receivers": receivers, "deadline": deadline })
+            }
+            Operation::SetLabel { of, name, value } => of.subject(name, Some(value)),
+            Operation::RemoveLabel { of, name } => of.subject(name, None),
             Operation::NewTopicClient { topic, client }
             | Operation::RemoveTopicClient { topic, client } => {
                 json!({ "topic": topic, "client": client })
@@ -217,6 +279,15 @@ impl Operation {
             Operation::ResetClientPubKeys { target } => json!({ "target": target }),
             Operation::NewC2Key => json!({}),
             Operation::Resync { client } => json!({ "client": client }),
+        }
+    }
+}
+
+impl Labelled {
+    fn subject(&self, label: &str, value: Option<&String>) -> Value {
+        match self {
+            Labelled::Client(client) => json!({ "client": client, "label": label, "value": value }),
+            Labelled::Topic(topic) => json!({ "topic": topic, "label": label, "value": value }),
         }
     }
 }

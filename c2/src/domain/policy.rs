@@ -196,3 +196,91 @@ pub struct Campaign {
     /// Those that went before their turn.
     pub gone: i64,
 }
+
+/// How a key of a campaign stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemState {
+    /// Its turn has not come.
+    Waiting = 0,
+    /// It was rotated.
+    Rotated = 1,
+    /// The new one is confirmed.
+    Confirmed = 2,
+    /// It was refused, or not confirmed in time.
+    Failed = 3,
+    /// Its topic or client was removed before.
+    Gone = 4,
+}
+
+impl ItemState {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Waiting, Self::Rotated, Self::Confirmed, Self::Failed, Self::Gone];
+
+    /// The state of a number, as it is stored.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as i64 == number)
+    }
+}
+
+/// A key that a campaign rotates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CampaignItem {
+    /// Its place, from 1.
+    pub position: i64,
+    /// Whether it is the key of a topic, or a client's own.
+    pub topic: bool,
+    /// Name of that; empty once it is removed for good.
+    pub name: String,
+    /// Whether it is of those that come first.
+    pub canary: bool,
+    /// How it stands.
+    pub state: ItemState,
+    /// Number of the new key; 0 before its turn.
+    pub epoch: i64,
+    /// When its turn came.
+    pub begun_at: Option<Millis>,
+    /// When that was known to have worked or not.
+    pub ended_at: Option<Millis>,
+    /// Why it failed.
+    pub why: Option<String>,
+}
+
+/// What a run of a policy would do now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PolicyPlan {
+    /// Keys of topics.
+    pub topics: i64,
+    /// Keys of clients.
+    pub clients: i64,
+    /// The first names, at most 100.
+    pub names: Vec<String>,
+    /// Seconds that it takes at its rate, without waiting for confirmations and windows.
+    pub seconds: i64,
+}
+
+/// What a rotation of a topic's key would do now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RotationPlan {
+    /// Topic.
+    pub topic: String,
+    /// Number of its present key.
+    pub epoch: i64,
+    /// Its clients.
+    pub members: i64,
+    /// Those that answered what they were sent last.
+    pub awake: i64,
+    /// Those that did not: they miss the key until they wake.
+    pub asleep: i64,
+    /// The first of them by name, at most 100.
+    pub asleep_names: Vec<String>,
+    /// Those that never answer: what they hold is not known.
+    pub silent: i64,
+    /// Those of whom an earlier rotation said that they only receive.
+    pub receivers: i64,
+    /// Seconds until those that are awake have confirmed, estimated.
+    pub expected_seconds: i64,
+    /// When a rotation in two stages that is under way ends at the latest.
+    pub under_way_until: Option<Millis>,
+}

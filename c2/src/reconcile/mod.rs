@@ -5,7 +5,7 @@
 //! time, and several of them may work on one database.
 
 mod answer;
-mod policy;
+mod patience;
 mod round;
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use crate::domain::{Clock, Millis, Result};
 use crate::store::{Handed, Store};
 use crate::timing::{Recent, Timing};
 use answer::{Heard, Measured, hear};
-pub use policy::Policy;
+pub use patience::Patience;
 use round::{Batch, Letter, Round, round};
 
 /// Clients in one transaction.
@@ -136,7 +136,7 @@ impl Engine {
     pub fn start<P: Publisher + 'static>(
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
-        policy: Policy,
+        patience: Patience,
         connect: impl FnOnce(&Sender<Event>) -> std::result::Result<P, String>,
     ) -> std::result::Result<Self, String> {
         let (sender, events) = channel();
@@ -146,7 +146,7 @@ impl Engine {
         let mut work = Work {
             store,
             clock,
-            policy,
+            patience,
             publisher,
             figures: figures.clone(),
             notices: notices.clone(),
@@ -229,7 +229,7 @@ struct News {
 struct Work<P> {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
-    policy: Policy,
+    patience: Patience,
     publisher: P,
     figures: Arc<Figures>,
     notices: broadcast::Sender<Notice>,
@@ -298,7 +298,7 @@ impl<P: Publisher> Work<P> {
         let rest = next.map(|at| at.saturating_sub(self.clock.now()).max(0));
         // A client that is due and yet was not taken belongs to another process.
         let rest = rest.and_then(|rest| u64::try_from(rest.max(10)).ok());
-        rest.map_or(self.policy.poll, |rest| Duration::from_millis(rest).min(self.policy.poll))
+        rest.map_or(self.patience.poll, |rest| Duration::from_millis(rest).min(self.patience.poll))
     }
 
     /// Forgets what nobody needs any more.
@@ -432,12 +432,12 @@ impl<P: Publisher> Work<P> {
         let _span = trace_span!("reconcile.work").entered();
         let now = self.clock.now();
         let fanned = self.store.write(|tx| tx.fan_out_page(FANOUT, now))?;
-        let room = self.policy.backlog.saturating_sub(self.letters.len());
+        let room = self.patience.backlog.saturating_sub(self.letters.len());
         if !self.connected || room == 0 {
             return Ok(fanned);
         }
         let limit = CLIENTS.min(i64::try_from(room).unwrap_or(CLIENTS));
-        let policy = &self.policy;
+        let patience = &self.patience;
         let (found, rounds) = self.store.write(|tx| {
             let clients = tx.due_clients(now, limit)?;
             let found = !clients.is_empty();
@@ -447,7 +447,7 @@ impl<P: Publisher> Work<P> {
             let mut batch = Batch::load(tx)?;
             let mut rounds = Vec::with_capacity(clients.len());
             for client in clients {
-                rounds.extend(round(tx, &mut batch, client, policy, now)?);
+                rounds.extend(round(tx, &mut batch, client, patience, now)?);
             }
             Ok((found, rounds))
         })?;

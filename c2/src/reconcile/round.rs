@@ -14,7 +14,7 @@ use e4::{
     TopicKey,
 };
 
-use super::policy::Policy;
+use super::patience::Patience;
 use crate::domain::{ClientRow, Error, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result};
 use crate::store::{C2Key, ClientKey, Handed, KeyOfClient, Sent, Tx};
 
@@ -112,7 +112,7 @@ pub fn round(
     tx: &mut Tx,
     batch: &mut Batch,
     mut client: ClientRow,
-    policy: &Policy,
+    patience: &Patience,
     now: Millis,
 ) -> Result<Option<Round>> {
     let reset = client.reset != 0;
@@ -128,7 +128,7 @@ pub fn round(
     let seconds = now.div_euclid(1000);
     let stamp = seconds.max(client.stamp);
     let silent = !client.answers;
-    let worth = |tries: i64| !silent || tries < policy.silent_tries;
+    let worth = |tries: i64| !silent || tries < patience.silent_tries;
 
     let mut contradicts = unsettled.contradicts(stamp);
     let items: Vec<&Holding> = unsettled
@@ -197,12 +197,12 @@ pub fn round(
         tries = tries.min(client.drift);
     }
     client.stamp = stamp;
-    client.due_at = Some(now + policy.lease());
+    client.due_at = Some(now + patience.lease());
     tx.end_round(&client)?;
     Ok(Some(Round {
         client: client.row,
-        lease: now + policy.lease(),
-        wait: policy.wait(tries),
+        lease: now + patience.lease(),
+        wait: patience.wait(tries),
         letters: letters.all,
         again,
     }))

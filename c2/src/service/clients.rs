@@ -110,6 +110,7 @@ pub fn remove_client(tx: &mut Tx, now: Millis, name: &str, rotate: bool) -> Resu
 
 pub fn reset_client(tx: &mut Tx, now: Millis, name: &str) -> Result<Outcome> {
     let mut client = tx.client(name)?;
+    tx.left_all(client.row)?;
     tx.forget_holdings(client.row, Kind::Topic)?;
     tx.forget_holdings(client.row, Kind::Peer)?;
     (client.reset, client.drift, client.trouble) = (tx.everything(), 0, None);

@@ -7,14 +7,15 @@ use e4::{Mode, Timestamp};
 
 use super::Service;
 use crate::domain::{Error, Result};
-use crate::store::KeyOfClient;
+use crate::store::{KeyOfClient, Staged};
 
 /// How long the replaced key of a topic still opens messages, in milliseconds (PROTOCOL section 7).
 const TRANSITION: i64 = 3_600_000;
 
 impl Service {
     /// Protects a message under the key of a topic, in SK mode. In PK mode a message is signed by a
-    /// client, and C2 is none.
+    /// client, and C2 is none. In the first stage of a rotation that is the key before, which all
+    /// clients open.
     ///
     /// # Errors
     /// [`Error::WrongMode`] in PK mode; [`Error::NotFound`], [`Error::Store`].
@@ -24,11 +25,13 @@ impl Service {
         }
         super::check_topic(topic)?;
         let now = self.timestamp();
-        let keys = self.store.read(|tx| {
+        let (keys, first) = self.store.read(|tx| {
             let topic = tx.topic(topic)?;
-            tx.topic_keys(&topic)
+            let stage = tx.stage(topic.row)?.map(|at| at.stage);
+            Ok((tx.topic_keys(&topic)?, stage == Some(Staged::RECEIVERS)))
         })?;
-        let (key, _) = keys.first().ok_or_else(|| Error::Store("a topic has no key".into()))?;
+        let key = if first { keys.last() } else { keys.first() };
+        let (key, _) = key.ok_or_else(|| Error::Store("a topic has no key".into()))?;
         let mut out = vec![0; message.len() + Mode::Symmetric.overhead()];
         protect(key, now, message, &mut out).map_err(Error::Message)?;
         Ok(out)

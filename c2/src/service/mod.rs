@@ -4,10 +4,16 @@
 //! they should.
 
 mod batches;
+mod calendar;
+mod campaigns;
 mod clients;
 mod keys;
+mod labels;
 mod messages;
 mod pages;
+mod policies;
+mod schedule;
+mod stages;
 mod states;
 mod tokens;
 mod topics;
@@ -25,6 +31,8 @@ use crate::domain::{
 use crate::store::{Store, Tx};
 use clients::FirstKey;
 pub use pages::{Found, TopicMap};
+pub use schedule::Advance;
+pub use stages::{DEADLINE, DEADLINE_MAX};
 pub use tokens::{NewToken, Stranger, TOKEN_PREFIX, token_hash};
 
 /// The longest name or topic that is taken, in bytes.
@@ -313,6 +321,11 @@ fn apply(
         Operation::ResetClient { client } => clients::reset_client(tx, now, client),
         Operation::NewClientKey { client } => keys::new_client_key(tx, now, client),
         Operation::NewTopic { topic } => topics::new_topic(tx, now, topic),
+        Operation::RotateTopic { topic, receivers, deadline } => {
+            stages::rotate(tx, now, topic, receivers, *deadline)
+        }
+        Operation::SetLabel { of, name, value } => labels::set(tx, of, name, value),
+        Operation::RemoveLabel { of, name } => labels::remove(tx, of, name),
         Operation::RemoveTopic { topic } => topics::remove_topic(tx, topic),
         Operation::NewTopicClient { topic, client } => {
             topics::new_topic_client(tx, now, topic, client)
@@ -347,6 +360,12 @@ fn check(operation: &Operation) -> Result<()> {
         | Operation::NewClientKey { client }
         | Operation::Resync { client: Some(client) } => check_client("client", client),
         Operation::NewTopic { topic } | Operation::RemoveTopic { topic } => check_topic(topic),
+        Operation::RotateTopic { topic, receivers, deadline } => {
+            check_topic(topic)?;
+            stages::check(receivers, *deadline)
+        }
+        Operation::SetLabel { of, name, value } => labels::check(of, name, Some(value)),
+        Operation::RemoveLabel { of, name } => labels::check(of, name, None),
         Operation::NewTopicClient { topic, client }
         | Operation::RemoveTopicClient { topic, client } => {
             check_topic(topic)?;

@@ -33,6 +33,7 @@ pub fn new_topic_client(tx: &mut Tx, now: Millis, topic: &str, client: &str) -> 
     let client = tx.client(client)?;
     let created = tx.wish_topic(client.row, topic.row, now)?;
     if created {
+        tx.moved(topic.row, client.row, true);
         tx.make_due(client.row, now)?;
     }
     Ok(Outcome { created, epoch: Some(topic.epoch), ..Outcome::default() })
@@ -50,6 +51,7 @@ pub fn remove_topic_client(
         let name = format!("{} of {topic_name}", client.name);
         return Err(Error::NotFound { what: What::Member, name });
     }
+    tx.moved(topic.row, client.row, false);
     tx.make_due(client.row, now)?;
     Ok(Outcome::default())
 }

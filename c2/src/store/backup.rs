@@ -162,7 +162,16 @@ const TABLES: [Table; 18] = [
         key: 1,
 
         columns: &[
-            "id", "policy", "name", "spec", "state", "why", "made_at", "ended_at", "next_at",
+            "id",
+            "policy",
+            "name",
+            "spec",
+            "state",
+            "why",
+            "made_at",
+            "resumed_at",
+            "ended_at",
+            "next_at",
         ],
         page: 100,
     },

@@ -179,6 +179,8 @@ impl Tx<'_> {
         let row = client.row;
         self.execute("UPDATE clients SET removed = 1, due_at = NULL WHERE id = ?1", params![row])?;
         self.execute("DELETE FROM client_keys WHERE client = ?1", params![row])?;
+        self.remove_labels(super::Subject::CLIENT, row)?;
+        self.left_all(row)?;
         self.execute("DELETE FROM holdings WHERE client = ?1", params![row])?;
         self.execute("DELETE FROM links WHERE target = ?1 OR source = ?1", params![row])?;
         self.execute(
@@ -186,6 +188,18 @@ impl Tx<'_> {
              (SELECT client FROM holdings WHERE kind = 2 AND subject = ?1)",
             params![row, now],
         )?;
+        Ok(())
+    }
+
+    /// Notes that a client leaves all of its topics.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn left_all(&mut self, client: i64) -> Result<()> {
+        let sql = "SELECT subject FROM holdings WHERE client = ?1 AND kind = 1 AND wish <> 0";
+        for row in self.query(sql, params![client])? {
+            self.moved(row.int(0)?, client, false);
+        }
         Ok(())
     }
 

@@ -8,16 +8,26 @@ use crate::domain::{ClientRow, Holding, Kind, Millis, Result, UNKNOWN};
 /// The wish for a topic key: always the newest.
 const NEWEST: i64 = -1;
 
+/// The epoch of a topic (`t`) that a client should hold (`h`): in the first stage of a rotation the
+/// newest is for those alone that only receive.
+macro_rules! target {
+    () => {
+        "CASE WHEN h.wish = 0 OR t.removed = 1 THEN 0 \
+         WHEN t.stage = 1 AND h.receives = 0 THEN t.epoch - 1 ELSE t.epoch END"
+    };
+}
+
 macro_rules! topics {
-    ($rest:literal) => {
+    ($($rest:expr),*) => {
         concat!(
-            "SELECT h.subject, t.hash, t.name, \
-             CASE WHEN h.wish = 0 OR t.removed = 1 THEN 0 ELSE t.epoch END, \
-             h.sent, h.handed, h.confirmed, h.failed, h.siv, h.stamp, h.changed_at, h.tries, \
+            "SELECT h.subject, t.hash, t.name, ",
+            target!(),
+            ", h.sent, h.handed, h.confirmed, h.failed, h.siv, h.stamp, h.changed_at, h.tries, \
              k.sealed, k.print FROM holdings h JOIN topics t ON t.id = h.subject \
-             LEFT JOIN topic_keys k ON k.topic = t.id AND k.epoch = t.epoch AND h.wish <> 0 \
-             WHERE h.client = ?1 AND h.kind = 1",
-            $rest
+             LEFT JOIN topic_keys k ON k.topic = t.id AND h.wish <> 0 AND k.epoch = ",
+            target!(),
+            " WHERE h.client = ?1 AND h.kind = 1"
+            $(, $rest)*
         )
     };
 }
@@ -124,8 +134,9 @@ impl Tx<'_> {
     pub fn unsettled(&mut self, client: i64) -> Result<Vec<Holding>> {
         let topics = self.query(
             topics!(
-                " AND (h.confirmed <> CASE WHEN h.wish = 0 OR t.removed = 1 THEN 0 ELSE t.epoch \
-                 END OR h.sent <> h.confirmed) ORDER BY h.subject"
+                " AND (h.confirmed <> ",
+                target!(),
+                " OR h.sent <> h.confirmed) ORDER BY h.subject"
             ),
             params![client],
         )?;

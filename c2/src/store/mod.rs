@@ -5,17 +5,21 @@
 mod audit;
 mod backup;
 mod batches;
+mod campaigns;
 mod clients;
 mod cookies;
 mod counts;
 mod database;
 mod holdings;
 mod keys;
+mod labels;
 mod lists;
 mod maps;
+mod policies;
 mod postgres;
 mod search;
 mod sqlite;
+mod stages;
 mod tally;
 mod times;
 mod tokens;
@@ -23,6 +27,7 @@ mod topics;
 mod vault;
 mod views;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,9 +47,12 @@ pub use vault::{Unlock, Vault};
 pub use audit::{AuditHead, Verified};
 pub use backup::{Restored, restore};
 pub use batches::KnownBatch;
+pub use campaigns::{Begun, CampaignRow};
 pub use cookies::Cookie;
 pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
+pub use labels::Subject;
+pub use stages::Staged;
 pub use tally::{Tally, TopicTally};
 pub use views::{Beside, Membership, Sight};
 
@@ -404,16 +412,27 @@ pub struct Tx<'a> {
     audited: Option<AuditHead>,
     /// The newest numbers of this transaction.
     counted: Vec<(&'static str, i64)>,
+    /// Who joined and left what, by the kind and row of either side.
+    moves: BTreeMap<(i64, i64), (i64, i64)>,
 }
 
 impl<'a> Tx<'a> {
     fn new(connection: &'a mut dyn Connection, store: &'a Store, write: bool) -> Self {
-        Self { connection, store, write, fault: None, audited: None, counted: Vec::new() }
+        Self {
+            connection,
+            store,
+            write,
+            fault: None,
+            audited: None,
+            counted: Vec::new(),
+            moves: BTreeMap::new(),
+        }
     }
 
     /// Stores what is stored once a transaction.
     fn finish(&mut self) -> Result<()> {
         self.end_audit()?;
+        self.end_moves()?;
         self.end_count()
     }
 }
@@ -487,6 +506,26 @@ impl Tx<'_> {
     fn end_count(&mut self) -> Result<()> {
         for (counter, last) in std::mem::take(&mut self.counted) {
             self.execute("UPDATE counters SET last = ?2 WHERE name = ?1", params![counter, last])?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a client joined a topic, or left it.
+    pub fn moved(&mut self, topic: i64, client: i64, joined: bool) {
+        for subject in [(1, topic), (2, client)] {
+            let (joins, leaves) = self.moves.entry(subject).or_default();
+            *if joined { joins } else { leaves } += 1;
+        }
+    }
+
+    /// Stores that: once for each, however many moved.
+    fn end_moves(&mut self) -> Result<()> {
+        for ((kind, subject), (joins, leaves)) in std::mem::take(&mut self.moves) {
+            let sql = match kind {
+                1 => "UPDATE topics SET joins = joins + ?2, leaves = leaves + ?3 WHERE id = ?1",
+                _ => "UPDATE clients SET joins = joins + ?2, leaves = leaves + ?3 WHERE id = ?1",
+            };
+            self.execute(sql, params![subject, joins, leaves])?;
         }
         Ok(())
     }

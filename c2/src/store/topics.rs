@@ -66,7 +66,11 @@ impl Tx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![topic.row, epoch, sealed.as_slice(), &print, now],
         )?;
-        self.execute("UPDATE topics SET epoch = ?2 WHERE id = ?1", params![topic.row, epoch])?;
+        // A rotation in two stages that is under way ends here.
+        self.execute(
+            "UPDATE topics SET epoch = ?2, stage = 0, stage_until = 0 WHERE id = ?1",
+            params![topic.row, epoch],
+        )?;
         self.execute(
             "DELETE FROM topic_keys WHERE topic = ?1 AND epoch < ?2",
             params![topic.row, epoch - 1],
@@ -108,8 +112,9 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn remove_topic(&mut self, topic: &TopicRow) -> Result<()> {
-        self.execute("UPDATE topics SET removed = 1 WHERE id = ?1", params![topic.row])?;
+        self.execute("UPDATE topics SET removed = 1, stage = 0 WHERE id = ?1", params![topic.row])?;
         self.execute("DELETE FROM topic_keys WHERE topic = ?1", params![topic.row])?;
+        self.remove_labels(super::Subject::TOPIC, topic.row)?;
         Ok(())
     }
 

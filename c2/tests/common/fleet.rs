@@ -11,7 +11,7 @@ use e4::{
     Client, ClientId, IdKey, Identity, MemoryStorage, Mode, SigningKey, Timestamp, Unprotected,
 };
 use e4_c2::domain::{Caller, Clock, Credential, Operation, Outcome, State, SystemClock};
-use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::reconcile::{Engine, Patience};
 use e4_c2::service::Service;
 use e4_c2::store::{Database, Store, Tx, Unlock};
 use e4_c2::transport::{Commands, Event, Link, Options, Qos};
@@ -31,13 +31,13 @@ pub fn until(what: &str, mut check: impl FnMut() -> bool) {
     }
 }
 
-pub fn quick() -> Policy {
-    Policy {
+pub fn quick() -> Patience {
+    Patience {
         first: Duration::from_millis(500),
         longest: Duration::from_secs(2),
         lease: Duration::from_secs(5),
         poll: Duration::from_millis(20),
-        ..Policy::default()
+        ..Patience::default()
     }
 }
 
@@ -48,10 +48,10 @@ pub fn service(database: Box<dyn Database>, mode: e4::Mode) -> Service {
     Service::new(Arc::new(store), clock)
 }
 
-pub fn engine(service: &Service, host: &str, port: u16, policy: Policy) -> Engine {
+pub fn engine(service: &Service, host: &str, port: u16, patience: Patience) -> Engine {
     let options = Options::new(host, port, &format!("c2-{}", random_name()));
     let (store, clock) = (service.store().clone(), service.clock().clone());
-    Engine::start(store, clock, policy, |events| {
+    Engine::start(store, clock, patience, |events| {
         Commands::connect(&options, Qos::ExactlyOnce, events)
     })
     .unwrap()

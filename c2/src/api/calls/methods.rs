@@ -11,10 +11,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{Answer, Calls, admitted, client, health, restrict};
+use super::{Answer, Calls, admitted, client, health, policies, restrict};
 use crate::api::convert::{self, Change};
 use crate::api::gate::blocking;
 use crate::api::pb;
+use crate::api::policies::{of_campaign, of_policy};
 use crate::api::status::status;
 use crate::domain::{Error, Operation, Outcome, Permission, Result};
 use crate::store::{Unlock, Verified};
@@ -558,6 +559,144 @@ impl pb::c2_server::C2 for Calls {
             Ok::<_, Status>(pieces(File::from_std(file)))
         };
         Ok(Response::new(Box::pin(stream::once(made).try_flatten())))
+    }
+
+    async fn set_label(
+        &self,
+        request: Request<pb::SetLabelRequest>,
+    ) -> Answer<pb::SetLabelResponse> {
+        self.change(request, |_| pb::SetLabelResponse {}).await
+    }
+
+    async fn remove_label(
+        &self,
+        request: Request<pb::RemoveLabelRequest>,
+    ) -> Answer<pb::RemoveLabelResponse> {
+        self.change(request, |_| pb::RemoveLabelResponse {}).await
+    }
+
+    async fn get_labels(
+        &self,
+        request: Request<pb::GetLabelsRequest>,
+    ) -> Answer<pb::GetLabelsResponse> {
+        self.read(request, policies::labels).await
+    }
+
+    async fn rotate_topic(
+        &self,
+        request: Request<pb::RotateTopicRequest>,
+    ) -> Answer<pb::RotateTopicResponse> {
+        self.change(request, |outcome| pb::RotateTopicResponse {
+            epoch: outcome.epoch.unwrap_or_default(),
+        })
+        .await
+    }
+
+    async fn get_rotation_plan(
+        &self,
+        request: Request<pb::GetRotationPlanRequest>,
+    ) -> Answer<pb::RotationPlan> {
+        self.read(request, policies::rotation_plan).await
+    }
+
+    async fn create_policy(&self, request: Request<pb::CreatePolicyRequest>) -> Answer<pb::Policy> {
+        self.act(request, policies::create).await
+    }
+
+    async fn update_policy(&self, request: Request<pb::UpdatePolicyRequest>) -> Answer<pb::Policy> {
+        self.act(request, policies::update).await
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<pb::ListPoliciesRequest>,
+    ) -> Answer<pb::ListPoliciesResponse> {
+        self.read(request, policies::list).await
+    }
+
+    async fn get_policy(&self, request: Request<pb::GetPolicyRequest>) -> Answer<pb::Policy> {
+        self.read(request, |service, message| service.policy(&message.name).map(of_policy)).await
+    }
+
+    async fn pause_policy(&self, request: Request<pb::PausePolicyRequest>) -> Answer<pb::Policy> {
+        self.act(request, |service, caller, message| {
+            service.pause_policy(caller, &message.name).map(of_policy)
+        })
+        .await
+    }
+
+    async fn resume_policy(&self, request: Request<pb::ResumePolicyRequest>) -> Answer<pb::Policy> {
+        self.act(request, |service, caller, message| {
+            service.resume_policy(caller, &message.name).map(of_policy)
+        })
+        .await
+    }
+
+    async fn run_policy(
+        &self,
+        request: Request<pb::RunPolicyRequest>,
+    ) -> Answer<pb::RunPolicyResponse> {
+        self.act(request, policies::run).await
+    }
+
+    async fn delete_policy(
+        &self,
+        request: Request<pb::DeletePolicyRequest>,
+    ) -> Answer<pb::DeletePolicyResponse> {
+        self.act(request, |service, caller, message| {
+            service.delete_policy(caller, &message.name)?;
+            Ok(pb::DeletePolicyResponse {})
+        })
+        .await
+    }
+
+    async fn list_campaigns(
+        &self,
+        request: Request<pb::ListCampaignsRequest>,
+    ) -> Answer<pb::ListCampaignsResponse> {
+        self.read(request, policies::campaigns).await
+    }
+
+    async fn get_campaign(&self, request: Request<pb::GetCampaignRequest>) -> Answer<pb::Campaign> {
+        self.read(request, |service, message| service.campaign(message.number).map(of_campaign))
+            .await
+    }
+
+    async fn list_campaign_items(
+        &self,
+        request: Request<pb::ListCampaignItemsRequest>,
+    ) -> Answer<pb::ListCampaignItemsResponse> {
+        self.read(request, policies::items).await
+    }
+
+    async fn pause_campaign(
+        &self,
+        request: Request<pb::PauseCampaignRequest>,
+    ) -> Answer<pb::Campaign> {
+        self.act(request, |service, caller, message| {
+            service.pause_campaign(caller, message.number).map(of_campaign)
+        })
+        .await
+    }
+
+    async fn resume_campaign(
+        &self,
+        request: Request<pb::ResumeCampaignRequest>,
+    ) -> Answer<pb::Campaign> {
+        self.act(request, |service, caller, message| {
+            service.resume_campaign(caller, message.number).map(of_campaign)
+        })
+        .await
+    }
+
+    async fn cancel_campaign(
+        &self,
+        request: Request<pb::CancelCampaignRequest>,
+    ) -> Answer<pb::Campaign> {
+        self.act(request, |service, caller, message| {
+            service.cancel_campaign(caller, message.number).map(of_campaign)
+        })
+        .await
     }
 }
 

@@ -2,6 +2,7 @@
 //! The calls: decode, one call of the service, render. Who may was decided before.
 
 mod methods;
+mod policies;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use super::events::Events;
 use super::gate::{Admitted, blocking};
 use super::pb;
 use super::status::status;
-use crate::domain::{Credential, Error, Operation, Outcome, Permission, Result};
+use crate::domain::{Caller, Credential, Error, Operation, Outcome, Permission, Result};
 use crate::reconcile::{Event, Figures};
 use crate::service::Service;
 
@@ -111,6 +112,21 @@ impl Calls {
         let service = self.service.clone();
         let message = request.into_inner();
         blocking(move || work(&service, message)).await.map(Response::new)
+    }
+}
+
+impl Calls {
+    /// Changes something that is no operation on the fleet, for a caller.
+    async fn act<Q: Send + 'static, R: Send + 'static>(
+        &self,
+        request: Request<Q>,
+        work: impl FnOnce(&Service, &Caller, Q) -> Result<R> + Send + 'static,
+    ) -> Answer<R> {
+        let caller = admitted(&request)?.caller;
+        let done = self.read(request, move |service, message| work(service, &caller, message));
+        let response = done.await?;
+        self.changed();
+        Ok(response)
     }
 }
 

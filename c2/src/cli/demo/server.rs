@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use e4::{C2PublicKey, C2SecretKey, Mode, SigningKey, TopicKey};
 use e4_c2::domain::{Caller, Clock, Credential, Error, Operation, State, SystemClock};
-use e4_c2::reconcile::{Engine, Policy};
+use e4_c2::reconcile::{Engine, Patience};
 use e4_c2::service::Service;
 use e4_c2::store::{Sqlite, Store, Unlock};
 use e4_c2::transport::{Commands, Options, Qos};
@@ -34,7 +34,7 @@ impl Server {
         let service = Service::new(store.clone(), clock.clone());
         let name = format!("e4-demo-C2-{}-{mode:?}", std::process::id());
         let options = Options::new(host, *port, &name);
-        let engine = Engine::start(store, clock, Policy::default(), |events| {
+        let engine = Engine::start(store, clock, Patience::default(), |events| {
             Commands::connect(&options, Qos::ExactlyOnce, events)
         })?;
         let server = Self { service, engine };

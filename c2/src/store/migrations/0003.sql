@@ -50,7 +50,7 @@ CREATE TABLE policy_marks (
 );
 
 -- Runs of policies. State: 1 running, 2 paused, 3 stopped because too many failed, 4 finished,
--- 5 cancelled. Next: when something of it is due.
+-- 5 cancelled. Next: when something of it is due. What failed before it was resumed does not count.
 CREATE TABLE campaigns (
   id       BIGINT PRIMARY KEY,
   policy   BIGINT NOT NULL,
@@ -59,6 +59,7 @@ CREATE TABLE campaigns (
   state    BIGINT NOT NULL,
   why      TEXT,
   made_at  BIGINT NOT NULL,
+  resumed_at BIGINT NOT NULL,
   ended_at BIGINT,
   next_at  BIGINT
 );

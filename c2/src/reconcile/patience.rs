@@ -7,7 +7,7 @@ use crate::domain::Millis;
 
 /// How patient the reconciler is.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct Patience {
     /// Before the first repetition; each one after waits three times as long.
     pub first: Duration,
     /// The longest wait.
@@ -22,7 +22,7 @@ pub struct Policy {
     pub poll: Duration,
 }
 
-impl Default for Policy {
+impl Default for Patience {
     fn default() -> Self {
         Self {
             first: Duration::from_secs(10),
@@ -35,7 +35,7 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl Patience {
     /// How long to wait after so many attempts, give or take a fifth: ten thousand devices that
     /// went away together are not called together.
     pub fn wait(&self, tries: i64) -> Millis {
@@ -50,7 +50,7 @@ impl Policy {
         wait - wait / 5 + jitter
     }
 
-    /// [`Policy::lease`] in milliseconds.
+    /// [`Patience::lease`] in milliseconds.
     pub fn lease(&self) -> Millis {
         millis(self.lease)
     }
@@ -62,17 +62,17 @@ fn millis(duration: Duration) -> Millis {
 
 #[cfg(test)]
 mod tests {
-    use super::Policy;
+    use super::Patience;
 
     #[test]
     fn waits_grow_up_to_the_longest_and_differ() {
-        let policy = Policy::default();
+        let patience = Patience::default();
         for tries in 1..40 {
-            let wait = policy.wait(tries);
+            let wait = patience.wait(tries);
             let middle = (10_000 * 3i64.saturating_pow(tries.min(20) as u32 - 1)).min(21_600_000);
             assert!(wait >= middle * 4 / 5 && wait <= middle * 6 / 5 + 1, "{tries}: {wait}");
         }
-        let waits: std::collections::BTreeSet<_> = (0..20).map(|_| policy.wait(5)).collect();
+        let waits: std::collections::BTreeSet<_> = (0..20).map(|_| patience.wait(5)).collect();
         assert!(waits.len() > 1);
     }
 }
