@@ -111,7 +111,11 @@ fn hand(ask: &Ask) -> Markup {
             }
         }
         form.filter method="get" action="/links/reset" {
-            (ui::input("text", "target", "Have a device forget all public keys", "", "", true))
+            div.field {
+                label for="forgetful" { "Have a device forget all public keys" }
+                input #forgetful name="target" type="text" required autocomplete="off"
+                    spellcheck="false";
+            }
             button type="submit" { "Go on" }
         }
     }
