@@ -26,19 +26,19 @@ const TOPICS: usize = 50;
 const FULL: usize = 10;
 
 /// Every page that there is.
-const PAGES: [&str; 31] = [
+const PAGES: [&str; 30] = [
     "/",
     "/devices",
-    "/devices?page=50",
     "/devices?search=device-0099",
     "/devices?state=confirmed",
     "/devices?state=waiting",
     "/devices?state=failed",
+    "/devices?after=device-05000",
     "/devices/new",
-    "/devices/import",
     "/device?name=device-00017",
     "/device/remove?name=device-00017",
     "/topics",
+    "/topics?search=full",
     "/topics/new",
     "/topic?name=full/0",
     "/topic?name=part/20",
@@ -49,7 +49,6 @@ const PAGES: [&str; 31] = [
     "/map/topic.png?topic=part/20",
     "/policies",
     "/policies/new",
-    "/campaigns",
     "/audit",
     "/audit?text=device-00017",
     "/audit?text=nothing+has+this",
@@ -105,7 +104,12 @@ fn main() {
     let (stored, clock) = (service.store().clone(), service.clock().clone());
     let engine = Engine::start(stored, clock, Policy::default(), |_| Ok(Nobody)).unwrap();
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    let api = Api::start(Settings { listen, tls: None, open: false }, &service, &engine).unwrap();
+    let api = Api::start(
+        Settings { listen, automation: Vec::new(), tls: None, open: false },
+        &service,
+        &engine,
+    )
+    .unwrap();
     let address = *api.addresses().first().unwrap();
     let cookie = sign_in(address, &token(&service));
 

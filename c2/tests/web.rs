@@ -14,11 +14,13 @@ use common::database::{Hands, NOON, ann, join, new_client, new_topic, store};
 use common::fleet::{apply, service, until};
 use common::world::World;
 use e4::Mode;
-use e4_c2::api::{Api, Settings};
+use e4_c2::api::{Api, Settings, tls};
 use e4_c2::domain::Role;
 use e4_c2::reconcile::Engine;
 use e4_c2::service::{NewToken, Service};
 use e4_c2::store::Sqlite;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 const HOUR: i64 = 3_600_000;
 
@@ -452,6 +454,67 @@ fn refused_tokens_are_counted() {
     assert_eq!(*statuses.last().unwrap(), 429, "{statuses:?}");
     // Who has one is not in their way.
     assert_eq!(place.signed_in("ann", Role::Reader).get("/").status, 200);
+}
+
+/// What a server answers to a request over TLS.
+fn over_tls(address: SocketAddr, ca: &str, request: &str) -> String {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address).unwrap());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    // The end of a connection need not be announced.
+    let _ = stream.read_to_string(&mut text);
+    text
+}
+
+#[test]
+fn over_tls_cookies_are_for_tls_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = Place::now();
+    let write = |path: &std::path::Path, bytes: &[u8]| {
+        std::fs::write(path, bytes).map_err(|error| error.to_string())
+    };
+    let now = place.service.clock().now() / 1000;
+    let files = tls::own(directory.path(), &[], now, write).unwrap();
+    let tls = Some(Arc::new(tls::load(&files).unwrap()));
+    let ca = std::fs::read_to_string(directory.path().join("ca.pem")).unwrap();
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let settings = Settings { listen, tls, open: false };
+    let api = Api::start(settings, &place.service, &place.engine).unwrap();
+    let address = api.addresses()[0];
+    let page = over_tls(
+        address,
+        &ca,
+        "GET /sign-in HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    );
+    let line = page.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
+    assert!(line.starts_with("set-cookie: __Host-e4-session="), "{line}");
+    for word in ["Secure", "HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(line.contains(word), "{line}");
+    }
+    assert!(!line.contains("Domain"), "{line}");
+    let cookie = line["set-cookie: ".len()..].split(';').next().unwrap();
+    let form = page.split("name=\"form-token\" value=\"").nth(1).unwrap();
+    let form = form.split('"').next().unwrap();
+    let body = format!("form-token={form}&token={}", place.token("ann", Role::Reader, None));
+    let request = format!(
+        "POST /sign-in HTTP/1.1\r\nhost: localhost\r\norigin: https://localhost\r\n\
+         connection: close\r\ncookie: {cookie}\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = over_tls(address, &ca, &request);
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    assert!(answer.contains("__Host-e4-session="), "{answer}");
 }
 
 /// The pages that need no name.

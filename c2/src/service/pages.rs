@@ -3,6 +3,7 @@
 
 use super::Service;
 use crate::domain::{AuditRecord, Cell, Laggard, Result, Search, TopicRow};
+use crate::store::Tally;
 
 /// A topic and what each of its clients holds.
 #[derive(Debug)]
@@ -25,6 +26,14 @@ pub struct Found {
 impl Service {
     /// Audit records that are looked at for one answer.
     pub const LOOKED_AT: i64 = 50_000;
+
+    /// How all clients and topics stand.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn tally(&self) -> Result<Tally> {
+        self.store.read(|tx| tx.tally())
+    }
 
     /// What each client of a topic holds.
     ///

@@ -20,6 +20,7 @@ mod postgres;
 mod search;
 mod sqlite;
 mod stages;
+mod tally;
 mod times;
 mod tokens;
 mod topics;
@@ -52,6 +53,7 @@ pub use holdings::{Answered, Fanout, Handed, Sent};
 pub use keys::{C2Key, ClientKey, KeyOfClient};
 pub use labels::Subject;
 pub use stages::Staged;
+pub use tally::{Tally, TopicTally};
 pub use views::{Beside, Membership, Sight};
 
 /// The schema, version by version. What was released is never edited.

@@ -5,15 +5,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Filter, Place, Result, Standing, Standings, TopicView};
+use crate::domain::{Result, Standing, Standings};
 use crate::service::Service;
+use crate::store::TopicTally;
 
 /// How old numbers may be.
 const FRESH: Duration = Duration::from_secs(1);
 /// Topics that the overview shows.
 pub const SHOWN: usize = 10;
-/// Topics in one transaction.
-const PART: usize = 100;
 
 /// Numbers over everything.
 #[derive(Debug, Default)]
@@ -23,11 +22,11 @@ pub struct Summary {
     /// Topics by the worst of their devices.
     pub topics: Standings,
     /// The topics that are furthest from rest, and then by name.
-    pub shown: Vec<TopicView>,
+    pub shown: Vec<TopicTally>,
 }
 
 /// How a topic stands: as the worst of its devices.
-pub fn standing(topic: &TopicView) -> Standing {
+pub fn standing(topic: &TopicTally) -> Standing {
     let worst = [Standing::Failed, Standing::OnItsWay, Standing::Waiting, Standing::Handed];
     let found = worst.into_iter().find(|standing| topic.members.get(*standing) > 0);
     found.unwrap_or(Standing::Confirmed)
@@ -35,24 +34,16 @@ pub fn standing(topic: &TopicView) -> Standing {
 
 impl Summary {
     fn count(service: &Service) -> Result<Self> {
-        let mut summary = Self { devices: service.device_standings()?, ..Self::default() };
-        let mut place = Place::First;
-        loop {
-            let part = service.topic_views(&Filter::default(), &place, PART)?;
-            let Some(last) = part.rows.last() else { break };
-            place = Place::After(last.name.clone());
-            for topic in &part.rows {
-                summary.topics.add(standing(topic));
-            }
-            summary.shown.extend(part.rows);
-            // Those that stand the same stay in the order of their names.
-            let open = |topic: &TopicView| topic.members.all() - topic.members.confirmed;
-            summary.shown.sort_by_key(|topic| std::cmp::Reverse(open(topic)));
-            summary.shown.truncate(SHOWN);
-            if !part.after {
-                break;
-            }
+        let tally = service.tally()?;
+        let mut summary = Self { devices: tally.clients, ..Self::default() };
+        for topic in &tally.topics {
+            summary.topics.add(standing(topic));
         }
+        summary.shown = tally.topics;
+        // Those that stand the same stay in the order of their names.
+        let open = |topic: &TopicTally| topic.members.all() - topic.members.confirmed;
+        summary.shown.sort_by_key(|topic| std::cmp::Reverse(open(topic)));
+        summary.shown.truncate(SHOWN);
         Ok(summary)
     }
 }

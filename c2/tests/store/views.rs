@@ -49,7 +49,20 @@ fn all() -> Filter {
     Filter::default()
 }
 
+/// The overview counts in another way, and comes to the same.
+fn tallied(service: &Service) {
+    let tally = service.tally().unwrap();
+    assert_eq!(tally.clients, service.device_standings().unwrap());
+    let listed = service.topic_views(&all(), &Place::First, 100).unwrap();
+    assert_eq!(listed.rows.len(), tally.topics.len());
+    for (one, other) in listed.rows.iter().zip(&tally.topics) {
+        assert_eq!((&one.name, one.epoch), (&other.name, other.epoch));
+        assert_eq!(one.members, other.members, "{}", one.name);
+    }
+}
+
 fn standing(service: &Service, name: &str) -> Standing {
+    tallied(service);
     let filter = Filter { search: name.into(), ..all() };
     let listed = service.devices(&filter, &Place::First, 10).unwrap();
     let row = listed.part.rows.iter().find(|row| row.name == name).unwrap();
@@ -310,6 +323,11 @@ pub fn topics_and_their_members(open: Open) {
     let sorted = service.members("Plant/00", &all(), &Place::First, 10).unwrap();
     assert_eq!(sorted.standings, members);
     assert!(sorted.part.rows[4].receives && !sorted.part.rows[0].receives);
+    told(&service);
+    assert_eq!(standing(&service, "c0"), Standing::Confirmed);
+    assert_eq!(standing(&service, "c4"), Standing::OnItsWay);
+    let held = &service.device("c4").unwrap().topics[0];
+    assert!(held.receives && held.epoch == 2 && held.confirmed == 1);
 }
 
 pub fn histories(open: Open) {
