@@ -29,7 +29,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 /// Method, verb, path, and what it needs. A route that is not here, or is here in another way,
 /// fails the test.
-const TABLE: [(&str, &str, &str, Permission); 43] = [
+const TABLE: [(&str, &str, &str, Permission); 62] = [
     ("NewClient", "POST", "/e4/client/{client.name}", Provision),
     ("RemoveClient", "DELETE", "/e4/client/{client.name}", Operate),
     ("ResetClient", "PUT", "/e4/client/{client.name}", Operate),
@@ -78,6 +78,25 @@ const TABLE: [(&str, &str, &str, Permission); 43] = [
     ("RevokeToken", "DELETE", "/e4/tokens/{name}", Admin),
     ("ChangePassphrase", "POST", "/e4/passphrase", Admin),
     ("Backup", "GET", "/e4/backup", Admin),
+    ("SetLabel", "POST", "/e4/labels/set", Operate),
+    ("RemoveLabel", "POST", "/e4/labels/remove", Operate),
+    ("GetLabels", "GET", "/e4/labels", Look),
+    ("RotateTopic", "POST", "/e4/rotate-topic", Operate),
+    ("GetRotationPlan", "GET", "/e4/topic/{topic=**}/plan", Look),
+    ("CreatePolicy", "POST", "/e4/policies", Operate),
+    ("UpdatePolicy", "PUT", "/e4/policies/{name}", Operate),
+    ("ListPolicies", "GET", "/e4/policies", Look),
+    ("GetPolicy", "GET", "/e4/policies/{name}", Look),
+    ("PausePolicy", "POST", "/e4/policies/{name}/pause", Operate),
+    ("ResumePolicy", "POST", "/e4/policies/{name}/resume", Operate),
+    ("RunPolicy", "POST", "/e4/policies/{name}/run", Operate),
+    ("DeletePolicy", "DELETE", "/e4/policies/{name}", Operate),
+    ("ListCampaigns", "GET", "/e4/campaigns", Look),
+    ("GetCampaign", "GET", "/e4/campaigns/{number}", Look),
+    ("ListCampaignItems", "GET", "/e4/campaigns/{number}/items", Look),
+    ("PauseCampaign", "POST", "/e4/campaigns/{number}/pause", Operate),
+    ("ResumeCampaign", "POST", "/e4/campaigns/{number}/resume", Operate),
+    ("CancelCampaign", "POST", "/e4/campaigns/{number}/cancel", Operate),
 ];
 
 /// Refusals in a minute of an address that are looked into.
