@@ -683,3 +683,91 @@ fn pages_hear_what_happens() {
     assert!(!lines.any(|line| line.contains("data: {")));
     assert_eq!(visitor.get("/updates").status, 303);
 }
+
+#[test]
+fn policies_are_made_run_and_deleted() {
+    let place = Place::now();
+    for topic in ["plant/pressure", "plant/heat", "office"] {
+        apply(&place.service, new_topic(topic));
+    }
+    let mut reader = place.signed_in("rita", Role::Reader);
+    let mut visitor = place.signed_in("ann", Role::Operator);
+    let empty = visitor.get("/policies").text();
+    assert!(empty.contains("No policy yet") && empty.contains("href=\"/policies/new\""));
+    assert!(!reader.get("/policies").text().contains("href=\"/policies/new\""));
+    assert_eq!(reader.get("/policies/new").status, 403);
+
+    let fields = "name=monthly&description=plants&whose-1=topics&how-1=wildcard&which-1=plant/*\
+                  &whose-2=clients&how-2=label&which-2=site=north&cron=0+3+1+*+*\
+                  &zone=Europe/Zurich&joins=&leaves=5&per-minute=30&canary=2&abort=20&patience=15\
+                  &from=22:00&to=04:30&day=6&day=7&window-zone=UTC&zero-loss=yes";
+    let answer = visitor.post("/policies/new", "/policies/new", fields);
+    assert_eq!((answer.status, answer.header("location")), (303, "/policy?name=monthly"));
+    let policy = place.service.policy("monthly").unwrap();
+    let spec = serde_json::to_value(&policy.spec).unwrap();
+    assert_eq!(
+        spec,
+        serde_json::json!({
+            "description": "plants",
+            "targets": [
+                { "topics": { "wildcard": "plant/*" } },
+                { "clients": { "label": { "name": "site", "value": "north" } } },
+            ],
+            "triggers": [
+                { "cron": { "expression": "0 3 1 * *", "zone": "Europe/Zurich" } },
+                { "leaves": 5 },
+            ],
+            "pace": {
+                "per_minute": 30, "canary": 2, "canary_of": null, "abort_percent": 20,
+                "patience": 900, "zero_loss": true,
+                "window": { "from": 1320, "to": 270, "days": [6, 7], "zone": "UTC" },
+            },
+        })
+    );
+    // What the form for a change shows is what was said: saved again, nothing has changed.
+    let page = visitor.get("/policy/change?name=monthly").text();
+    assert!(page.contains("value=\"plant/*\"") && page.contains("value=\"22:00\""));
+    assert!(!page.contains("cannot show all"));
+
+    for (wrong, why) in [
+        ("name=other&whose-1=topics&how-1=any&cron=often", "five fields"),
+        ("name=other&whose-1=topics&how-1=any", "nothing is filled in"),
+        ("name=other&cron=0+3+1+*+*", "nothing is chosen"),
+        ("name=other&whose-1=topics&how-1=name&which-1=&once=yes", "row 1 has no name"),
+        ("name=other&whose-1=topics&how-1=any&once=yes&abort=101", "between 0 and 100"),
+        ("name=other&whose-1=topics&how-1=any&once=yes&from=25:00&to=1:00", "22:30"),
+    ] {
+        let answer = visitor.post("/policies/new", "/policies/new", wrong);
+        assert_eq!(answer.status, 422, "{wrong}");
+        assert!(answer.text().contains(why), "{wrong}");
+        assert!(answer.text().contains("value=\"other\""), "{wrong}");
+    }
+
+    let plan = visitor.get("/policy/run?name=monthly").text();
+    assert!(plan.contains("2 keys of topics") && plan.contains("plant/heat"));
+    let only_looks = reader.get("/policy/run?name=monthly").text();
+    assert!(only_looks.contains("2 keys of topics") && !only_looks.contains("Run now<"));
+    let refused = reader.post("/policy/run?name=monthly", "/policy/run", "name=monthly");
+    assert_eq!(refused.status, 403);
+    let begun = visitor.post("/policy/run?name=monthly", "/policy/run", "name=monthly");
+    assert_eq!((begun.status, begun.header("location")), (303, "/campaign?number=1"));
+    assert!(visitor.get("/campaign?number=1").text().contains("Run 1 of"));
+    let busy = visitor.post("/policy/run?name=monthly", "/policy/run", "name=monthly");
+    assert_eq!(busy.header("location"), "/policy?name=monthly");
+    assert!(visitor.get("/policy?name=monthly").text().contains("has not ended"));
+    let paused = visitor.post("/campaign?number=1", "/campaign/pause", "number=1");
+    assert_eq!(paused.status, 303);
+    assert!(visitor.get("/campaign?number=1").text().contains("paused"));
+    assert!(visitor.get("/").text().contains("Runs of policies"));
+    visitor.post("/campaign?number=1", "/campaign/resume", "number=1");
+    visitor.post("/campaign/cancel?number=1", "/campaign/cancel", "number=1");
+    assert!(visitor.get("/campaign?number=1").text().contains("cancelled"));
+
+    visitor.post("/policy?name=monthly", "/policy/pause", "name=monthly");
+    assert!(place.service.policy("monthly").unwrap().paused);
+    visitor.post("/policy?name=monthly", "/policy/resume", "name=monthly");
+    assert!(!place.service.policy("monthly").unwrap().paused);
+    let gone = visitor.post("/policy/delete?name=monthly", "/policy/delete", "name=monthly");
+    assert_eq!(gone.header("location"), "/policies");
+    assert_eq!(visitor.get("/policy?name=monthly").status, 404);
+}
