@@ -33,7 +33,11 @@ impl Served {
         let world = World::new();
         let engine = world.engine(&service);
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        let api = Api::start(Settings { listen, tls: None, open: false }, &service, &engine);
+        let api = Api::start(
+            Settings { listen, automation: Vec::new(), tls: None, open: false },
+            &service,
+            &engine,
+        );
         Self { api: api.unwrap(), _engine: engine, service, world }
     }
 
@@ -271,7 +275,7 @@ fn topics_from_their_pages() {
 
     let rotate = format!("/topic/rotate?{}", encoded(&[("name", topic)]));
     let plan = browser.get(&rotate);
-    assert!(plan.has("key number 2") && plan.has("<dd>2</dd>") && plan.has("pump-1"));
+    assert!(plan.has("key number 2") && plan.has("<dd>2</dd>") && plan.has("state=handed"));
     assert_eq!(served.service.topic_view(topic).unwrap().epoch, 1);
     let once = plan.field("once");
     // Two clicks on one plan are one rotation.
@@ -289,6 +293,49 @@ fn topics_from_their_pages() {
     assert!(browser.get(&remove).has("the 2 devices"));
     assert_eq!(browser.post_from(&remove, "/topic/remove", &[("name", topic)]).status, 303);
     assert_eq!(browser.get(&here).status, 404);
+}
+
+#[test]
+fn a_rotation_that_begins_with_receivers() {
+    let served = Served::start(Mode::Symmetric);
+    let mut browser = served.browser(Role::Operator);
+    apply(&served.service, new_topic("a"));
+    let devices = ["pump", "gauge"].map(|name| {
+        let device = served.world.device(&served.service, name, true);
+        apply(&served.service, join("a", name));
+        device.comes_right(&served.service);
+        device
+    });
+    until("they are at rest", || served.service.topic_view("a").unwrap().members.confirmed == 2);
+    let path = "/topic/rotate?name=a";
+    let rotate = |browser: &mut Browser, fields: &[(&str, &str)]| {
+        let once = browser.get(path).field("once");
+        let all = [&[("name", "a"), ("how", "stages"), ("once", &once)], fields].concat();
+        browser.post_from(path, "/topic/rotate", &all)
+    };
+    for (status, fields) in [
+        (422, vec![("receivers-of", "names"), ("receivers", "gauge"), ("deadline", "0")]),
+        (422, vec![("receivers-of", "names"), ("receivers", "gauge"), ("deadline", "-1")]),
+        (422, vec![("receivers-of", "label"), ("label", "site")]),
+        (404, vec![("receivers-of", "names"), ("receivers", "ghost")]),
+    ] {
+        let page = rotate(&mut browser, &fields);
+        // The plan comes again, with what was typed.
+        assert_eq!((page.status, page.has("role=\"alert\"")), (status, true), "{fields:?}");
+        assert!(page.has("key number 2") && page.has("name=\"receivers\""), "{fields:?}");
+    }
+    // The device that only receives sleeps: the other one waits.
+    served.world.lose(|device, _| device.name == "gauge");
+    let fields = [("receivers-of", "names"), ("receivers", "gauge"), ("deadline", "600")];
+    assert_eq!(rotate(&mut browser, &fields).status, 303);
+    let page = browser.get("/topic?name=a");
+    assert!(page.has("receivers first") && page.has("only receives"));
+    let page = rotate(&mut browser, &fields);
+    assert_eq!((page.status, page.has("is under way")), (409, true));
+    assert!(browser.get(path).has("of whom an earlier rotation said so"));
+    assert_eq!(served.service.topic_view("a").unwrap().epoch, 2);
+    served.world.lose(|_, _| false);
+    drop(devices);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! Clients and topics as people look at them: lists to search, to sort and to leaf through, and
 //! each by itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use e4::Mode;
 use serde_json::Value;
@@ -17,6 +17,8 @@ use crate::store::{Sight, Tx};
 
 /// The most rows of a list at once.
 const ROWS_MAX: usize = 100;
+/// Clients of the topics of a list that are counted one by one.
+const WEIGHT_MAX: i64 = 20_000;
 /// Records that are looked at for a history at once.
 const LOOK_BACK: i64 = 20_000;
 /// The most records of a history at once.
@@ -131,7 +133,19 @@ impl Service {
                 }
             };
             let total = tx.count_topic_stages(filter)?;
-            let rows = stages.into_iter().map(|stage| topic_view(tx, stage));
+            let mut weight = 0;
+            for stage in &stages {
+                weight += tx.weight(stage.topic.row)?;
+            }
+            // What all topics have outstanding is counted sooner than these with all of theirs.
+            let mut known: HashMap<String, Standings> = match weight > WEIGHT_MAX {
+                true => tx.tally()?.topics.into_iter().map(|at| (at.name, at.members)).collect(),
+                false => HashMap::new(),
+            };
+            let rows = stages.into_iter().map(|stage| {
+                let members = known.remove(&stage.topic.name);
+                topic_view(tx, stage, members)
+            });
             Ok(Part { rows: rows.collect::<Result<_>>()?, total, before, after })
         })
     }
@@ -143,7 +157,7 @@ impl Service {
     pub fn topic_view(&self, name: &str) -> Result<TopicView> {
         self.store.read(|tx| {
             let stage = tx.topic_stage(name)?;
-            topic_view(tx, stage)
+            topic_view(tx, stage, None)
         })
     }
 
@@ -334,9 +348,9 @@ fn held(holding: &Holding, answers: bool, receives: bool) -> Held {
     }
 }
 
-fn topic_view(tx: &mut Tx, at: TopicStage) -> Result<TopicView> {
+fn topic_view(tx: &mut Tx, at: TopicStage, members: Option<Standings>) -> Result<TopicView> {
     Ok(TopicView {
-        members: tx.topic_standings(&at)?,
+        members: members.map_or_else(|| tx.topic_standings(&at), Ok)?,
         labels: tx.labels_of(Kind::Topic as i64, at.topic.row)?,
         name: at.topic.name,
         epoch: at.topic.epoch,

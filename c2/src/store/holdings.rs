@@ -16,6 +16,7 @@ macro_rules! target {
          WHEN t.stage = 1 AND h.receives = 0 THEN t.epoch - 1 ELSE t.epoch END"
     };
 }
+pub(super) use target;
 
 macro_rules! topics {
     ($($rest:expr),*) => {

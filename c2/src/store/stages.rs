@@ -28,11 +28,12 @@ macro_rules! through {
     };
 }
 
-/// Whether a client (`c`) did not answer what it was sent more than once.
+/// Whether a client (`c`) that answers did not answer what it was sent more than once. Then it is
+/// not at rest, which is seen sooner.
 macro_rules! asleep {
     () => {
-        "(c.key_tries >= 2 OR c.c2_tries >= 2 OR EXISTS \
-         (SELECT o.subject FROM holdings o WHERE o.client = c.id AND o.tries >= 2))"
+        "(c.due_at IS NOT NULL AND (c.key_tries >= 2 OR c.c2_tries >= 2 OR EXISTS \
+         (SELECT o.subject FROM holdings o WHERE o.client = c.id AND o.tries >= 2)))"
     };
 }
 

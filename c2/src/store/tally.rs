@@ -7,6 +7,7 @@ use e4::Mode;
 
 use super::Tx;
 use super::database::params;
+use super::holdings::target;
 use crate::domain::{Outstanding, OwnKeys, Result, Standing, Standings};
 
 /// Everything, counted.
@@ -33,7 +34,7 @@ pub struct TopicTally {
 /// confirmed everything, unless it was not told of a change yet: then all are looked at (?1). The
 /// words CROSS JOIN keep the order: first the few clients, then what they hold.
 macro_rules! open {
-    ($subjects:literal, $of:literal, $wanted:literal) => {
+    ($subjects:literal, $of:literal, $wanted:expr) => {
         concat!(
             "SELECT c.id, h.subject, h.wish, CAST(CASE WHEN h.sent <> ",
             $wanted,
@@ -53,12 +54,7 @@ macro_rules! open {
     };
 }
 
-const OPEN_TOPICS: &str = open!(
-    "topics t",
-    "h.kind = 1 AND t.id = h.subject",
-    "CASE WHEN h.wish = 0 OR t.removed = 1 THEN 0 \
-     WHEN t.stage = 1 AND h.receives = 0 THEN t.epoch - 1 ELSE t.epoch END"
-);
+const OPEN_TOPICS: &str = open!("topics t", "h.kind = 1 AND t.id = h.subject", target!());
 const OPEN_PEERS: &str = open!(
     "clients p",
     "h.kind = 2 AND p.id = h.subject",

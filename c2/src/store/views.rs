@@ -7,18 +7,11 @@ use e4::{Mode, TopicHash};
 
 use super::Tx;
 use super::database::{Row, params};
+use super::holdings::target;
 use crate::domain::{
     AuditRecord, Filter, LinkView, Millis, Outstanding, OwnKeys, Result, Standing, Standings,
     TopicRow, TopicStage,
 };
-
-/// The epoch of a topic that a client should hold.
-macro_rules! wanted {
-    () => {
-        "CASE WHEN h.wish = 0 OR t.removed = 1 THEN 0 \
-         WHEN t.stage = 1 AND h.receives = 0 THEN t.epoch - 1 ELSE t.epoch END"
-    };
-}
 
 /// What clients have not confirmed, counted by [`Standing`]. A client that answers and is at rest
 /// has confirmed everything, unless it was not told of a change yet: then all are looked at (?1). The
@@ -126,7 +119,7 @@ impl Tx<'_> {
     pub fn sights(&mut self, filter: &Filter) -> Result<Vec<Sight>> {
         let Some((name, has_value, value)) = label(filter) else { return Ok(Vec::new()) };
         let untold = self.count("SELECT COUNT(*) FROM fanouts", &[])? > 0;
-        let topics = open!("topics t", "h.kind = 1 AND t.id = h.subject", wanted!());
+        let topics = open!("topics t", "h.kind = 1 AND t.id = h.subject", target!());
         let mut found = self.query(topics, params![untold])?;
         let mut c2_epoch = 0;
         if self.mode() == Mode::PublicKey {
@@ -145,13 +138,14 @@ impl Tx<'_> {
                 *sum += row.int(column)?;
             }
         }
+        let mut own = self.own_keys(c2_epoch)?;
         let rows = self.query(
             concat!(
-                "SELECT c.id, c.name, c.answers, CAST(CASE WHEN c.trouble IS NULL THEN 0 ELSE 1 END AS BIGINT), \
-                 c.key_epoch, c.key_confirmed, c.key_handed, c.key_tries, c.c2_confirmed, \
-                 c.c2_handed, c.c2_tries, c.reset, c.drift, CAST(CASE WHEN c.answers = 0 AND EXISTS \
-                 (SELECT h.client FROM holdings h WHERE h.client = c.id AND h.wish <> 0) \
-                 THEN 1 ELSE 0 END AS BIGINT) FROM clients c WHERE c.removed = 0",
+                "SELECT c.id, c.name, c.answers, \
+                 CAST(CASE WHEN c.trouble IS NULL THEN 0 ELSE 1 END AS BIGINT), \
+                 CAST(CASE WHEN c.answers = 0 AND EXISTS (SELECT h.client FROM holdings h \
+                 WHERE h.client = c.id AND h.wish <> 0) THEN 1 ELSE 0 END AS BIGINT) \
+                 FROM clients c WHERE c.removed = 0",
                 labelled!("2", "c.id"),
                 " ORDER BY c.name"
             ),
@@ -160,15 +154,49 @@ impl Tx<'_> {
         let search = filter.search.to_lowercase();
         let mut sights = Vec::with_capacity(rows.len());
         for row in rows {
-            let sight = sight(&row, c2_epoch, &open)?;
-            if search.is_empty() || sight.name.to_lowercase().contains(&search) {
-                sights.push(sight);
+            let (client, name) = (row.int(0)?, row.text(1)?);
+            if !search.is_empty() && !name.to_lowercase().contains(&search) {
+                continue;
             }
+            let mut outstanding = own.remove(&client).unwrap_or_default();
+            (outstanding.answers, outstanding.trouble) = (row.bool(2)?, row.bool(3)?);
+            outstanding.holds = row.bool(4)?;
+            if let Some([all, moving, failed]) = open.get(&client) {
+                outstanding.open += all;
+                outstanding.moving += moving;
+                outstanding.failed += failed;
+            }
+            sights.push(Sight { row: client, name, outstanding });
         }
         Ok(sights)
     }
 
-    /// How many things a client has not confirmed, of all but its own keys.
+    /// What clients have not confirmed of keys of their own, of C2's and of resets.
+    fn own_keys(&mut self, c2_epoch: i64) -> Result<HashMap<i64, Outstanding>> {
+        let rows = self.query(
+            "SELECT id, answers, key_epoch, key_confirmed, key_handed, key_tries, c2_confirmed, \
+             c2_handed, c2_tries, reset, drift FROM clients WHERE removed = 0 \
+             AND (key_confirmed < key_epoch OR c2_confirmed < ?1 OR reset <> 0)",
+            params![c2_epoch],
+        )?;
+        rows.iter()
+            .map(|row| {
+                let own = OwnKeys {
+                    answers: row.bool(1)?,
+                    trouble: false,
+                    key: [row.int(2)?, row.int(3)?, row.int(4)?],
+                    key_tries: row.int(5)?,
+                    c2: [c2_epoch, row.int(6)?, row.int(7)?],
+                    c2_tries: row.int(8)?,
+                    reset: row.int(9)?,
+                    drift: row.int(10)?,
+                };
+                Ok((row.int(0)?, own.outstanding()))
+            })
+            .collect()
+    }
+
+    /// What a list shows of a client beside how it stands; none if it is not there.
     ///
     /// # Errors
     /// [`Error::Store`](crate::domain::Error::Store).
@@ -335,6 +363,14 @@ impl Tx<'_> {
         row.as_ref().map_or(Ok(none), topic_stage)
     }
 
+    /// How many clients a topic has, those that are told to forget it among them: from an index.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn weight(&mut self, topic: i64) -> Result<i64> {
+        self.count("SELECT COUNT(*) FROM holdings WHERE kind = 1 AND subject = ?1", params![topic])
+    }
+
     /// The clients of a topic by how they stand with its key.
     ///
     /// # Errors
@@ -438,28 +474,6 @@ fn standing(row: &Row, target: i64, from: usize, answers: bool) -> Result<Standi
     let (sent, handed, confirmed) = (row.int(from)?, row.bool(from + 1)?, row.int(from + 2)?);
     let (failed, tries) = (row.int(from + 3)?, row.int(from + 4)?);
     Ok(Standing::new([target, sent, confirmed], handed, failed, tries, answers))
-}
-
-fn sight(row: &Row, c2_epoch: i64, open: &HashMap<i64, [i64; 3]>) -> Result<Sight> {
-    let own = OwnKeys {
-        answers: row.bool(2)?,
-        trouble: row.bool(3)?,
-        key: [row.int(4)?, row.int(5)?, row.int(6)?],
-        key_tries: row.int(7)?,
-        c2: [c2_epoch, row.int(8)?, row.int(9)?],
-        c2_tries: row.int(10)?,
-        reset: row.int(11)?,
-        drift: row.int(12)?,
-    };
-    let mut outstanding = own.outstanding();
-    let client = row.int(0)?;
-    if let Some([all, moving, failed]) = open.get(&client) {
-        outstanding.open += all;
-        outstanding.moving += moving;
-        outstanding.failed += failed;
-    }
-    outstanding.holds = row.bool(13)?;
-    Ok(Sight { row: client, name: row.text(1)?, outstanding })
 }
 
 fn topic_stage(row: &Row) -> Result<TopicStage> {

@@ -9,7 +9,10 @@ use maud::{Markup, html};
 use super::ask::{Answer, Ask, Failure, Flash};
 use super::many::{self, ONCE};
 use super::{Web, device, devices, topics, ui};
-use crate::domain::{Error, Member, Operation, Permission, Sorted, Standing, TopicView};
+use crate::domain::{
+    Error, Member, Operation, Permission, Receivers, RotationPlan, Selector, Sorted, Standing,
+    TopicView,
+};
 use crate::service::Service;
 
 /// Rows of a list.
@@ -194,92 +197,169 @@ async fn members(State(web): State<Web>, ask: Ask) -> Answer {
 
 async fn ask_rotate(State(web): State<Web>, ask: Ask) -> Answer {
     web.demand(&ask, Permission::Operate).await?;
+    show_plan(&web, &ask, None).await
+}
+
+async fn show_plan(web: &Web, ask: &Ask, failure: Option<Failure>) -> Answer {
+    let status = failure.as_ref().map(Failure::status);
+    let alert = failure.map(ui::mend).transpose()?;
     let name = ask.fields.text("name")?.to_string();
     let topic = name.clone();
-    let work = move |service: &Service| {
-        let view = service.topic_view(&topic)?;
-        let asleep = |standing| {
-            let filter = crate::domain::Filter { standing: Some(standing), ..Default::default() };
-            service.members(&topic, &filter, &crate::domain::Place::First, 10)
-        };
-        Ok((view, asleep(Standing::Waiting)?.part.rows, asleep(Standing::Handed)?.part.rows))
-    };
-    let (view, asleep, silent) = web.run(work).await?;
+    let plan = web.run(move |service| service.rotation_plan(&topic)).await?;
     let once = many::once()?;
-    Ok(ui::confirm(
-        &ask,
+    let page = ui::confirm(
+        ask,
         &ui::Confirm {
             title: &format!("Rotate the key of {name}?"),
-            text: plan(&view, &asleep, &silent),
+            text: html! {
+                @if let Some(alert) = alert { (alert) }
+                (planned(ask, &plan))
+                (ways(ask, &plan))
+            },
             action: "/topic/rotate",
             fields: &[("name", &name), (ONCE, &once)],
             button: "Rotate",
             danger: false,
             back: &href(&name),
         },
-    ))
+    );
+    Ok(match status {
+        Some(status) => ui::with_status(status, page),
+        None => page,
+    })
 }
 
-/// Commands that C2 gets through in a second, with room to spare.
-const RATE: i64 = 100;
+/// Names that are shown of those who will miss it.
+const NAMED: usize = 10;
 
 /// What a rotation will do.
-fn plan(view: &TopicView, asleep: &[Member], silent: &[Member]) -> Markup {
-    let members = &view.members;
-    let awake = members.confirmed + members.on_its_way;
-    let minutes = (awake / RATE + 59) / 60;
-    let listed = |some: &[Member], all: i64| {
-        html! {
-            @for (number, member) in some.iter().enumerate() {
-                @if number > 0 { ", " }
-                a href=(device::href(&member.name)) { (member.name) }
-            }
-            @let more = all - i64::try_from(some.len()).unwrap_or_default();
-            @if more > 0 { " and " (ui::number(more)) " more" }
-        }
+fn planned(ask: &Ask, plan: &RotationPlan) -> Markup {
+    let asleep: Vec<&String> = plan.asleep_names.iter().take(NAMED).collect();
+    let more = plan.asleep - i64::try_from(asleep.len()).unwrap_or_default();
+    let minutes = (plan.expected_seconds + 59) / 60;
+    let to = |standing: Standing| {
+        let query = [("name", plan.topic.as_str()), ("state", standing.name())];
+        ui::href("/topic", &query)
     };
     html! {
-        p { "C2 makes key number " (view.epoch + 1) " and sends it to every device of the topic." }
+        @if let Some(until) = plan.under_way_until.filter(|until| *until > ask.now) {
+            (ui::notice("info", "A rotation in two stages is under way.",
+                "Rotated at once, the topic leaves it."))
+            p.hint { "It ends at the latest " (ui::when(until, ask.now)) "." }
+        }
+        p { "C2 makes key number " (plan.epoch + 1) " and sends it to every device of the topic." }
         dl.facts.plan {
-            dt { "Devices" } dd { (ui::number(members.all())) }
-            dt { "Awake, as far as is known" } dd { (ui::number(awake)) }
-            dt { "They hold it within" }
-            dd { @if minutes <= 1 { "about a minute" } @else { "about " (minutes) " minutes" } }
-            @if members.waiting > 0 {
+            dt { "Devices" } dd { (ui::number(plan.members)) }
+            dt { "Awake, as far as is known" } dd { (ui::number(plan.awake)) }
+            @if plan.awake > 0 {
+                dt { "They hold it within" }
+                dd { @if minutes <= 1 { "about a minute" } @else { "about " (ui::number(minutes)) " minutes" } }
+            }
+            @if plan.asleep > 0 {
                 dt { "Asleep" }
                 dd {
-                    (ui::number(members.waiting)) " get it when they wake, and open nothing new until then: "
-                    (listed(asleep, members.waiting))
+                    (ui::number(plan.asleep)) " will miss it until they wake: "
+                    @for (number, name) in asleep.iter().enumerate() {
+                        @if number > 0 { ", " }
+                        a href=(device::href(name)) { (name) }
+                    }
+                    @if more > 0 { " and " (ui::number(more)) " more" }
                 }
             }
-            @if members.handed > 0 {
+            @if plan.silent > 0 {
                 dt { "Never answered" }
                 dd {
-                    "of " (ui::number(members.handed)) " nobody will know whether they have it: "
-                    (listed(silent, members.handed))
+                    "of " (ui::number(plan.silent)) " nobody will know whether they have it ("
+                    a href=(to(Standing::Handed)) { "who" } ")"
                 }
             }
-            @if members.failed > 0 {
-                dt { "Failed" } dd { (ui::number(members.failed)) " refused the present key" }
-            }
-        }
-        p.hint {
-            "Until a device has the new key it cannot open what others protect with it; what was \
-             protected with the old one can be opened for a while."
         }
     }
+}
+
+/// How it is done.
+fn ways(ask: &Ask, plan: &RotationPlan) -> Markup {
+    let staged = ask.fields.get("how") == Some("stages");
+    let known = plan.receivers > 0;
+    let of = ask.fields.get("receivers-of").unwrap_or(if known { "known" } else { "names" });
+    let mut choices = vec![("names", "the devices below"), ("label", "the devices with a label")];
+    let words = format!("the {} of whom an earlier rotation said so", ui::number(plan.receivers));
+    if known {
+        choices.insert(0, ("known", words.as_str()));
+    }
+    html! {
+        fieldset.ways {
+            legend { "How" }
+            div.field.tick {
+                input #at-once type="radio" name="how" value="once" checked[!staged]
+                    aria-describedby="at-once-hint";
+                label for="at-once" { "At once" }
+                p.hint #at-once-hint {
+                    "All devices get it at the same time. Until a device has it, it cannot open what \
+                     others protect with it already."
+                }
+            }
+            div.field.tick {
+                input #in-stages type="radio" name="how" value="stages" checked[staged]
+                    aria-describedby="in-stages-hint";
+                label for="in-stages" { "Receivers first" }
+                p.hint #in-stages-hint {
+                    "Devices that only receive get it first, those that send when these have confirmed \
+                     it: no message to a device that is awake is lost."
+                }
+            }
+            div.stages {
+                (ui::select("receivers-of", "Who only receives", of, &choices))
+                (many::names_field("receivers", "Devices", ask.fields.get("receivers").unwrap_or_default(),
+                    "One name a line, for the devices below."))
+                (ui::input("text", "label", "Label", ask.fields.trimmed("label"), "Name=value, for devices with a label.", false))
+                (ui::input("number", "deadline", "Deadline in seconds",
+                    match ask.fields.trimmed("deadline") { "" => "300", given => given },
+                    "The senders get it then, whoever has confirmed it; up to 1800.", false))
+            }
+        }
+    }
+}
+
+fn rotation(ask: &Ask) -> crate::domain::Result<Operation> {
+    let topic = ask.fields.text("name")?.to_string();
+    if ask.fields.get("how") != Some("stages") {
+        return Ok(Operation::NewTopic { topic });
+    }
+    let receivers = match ask.fields.get("receivers-of") {
+        Some("known") => Receivers::Known,
+        Some("label") => match ask.fields.trimmed("label").split_once('=') {
+            Some((name, value)) => {
+                let (name, value) = (name.trim().to_string(), value.trim().to_string());
+                Receivers::Of(Selector::Label { name, value })
+            }
+            None => return Err(Error::invalid("label", "is not name=value")),
+        },
+        _ => {
+            let names = ask.fields.get("receivers").unwrap_or_default();
+            Receivers::Names(many::names("receivers", names)?)
+        }
+    };
+    let deadline = u32::try_from(ask.fields.number("deadline", 300)?);
+    let deadline = deadline.map_err(|_| Error::invalid("deadline", "is no number of seconds"))?;
+    Ok(Operation::RotateTopic { topic, receivers, deadline })
 }
 
 async fn rotate(State(web): State<Web>, ask: Ask) -> Answer {
     web.demand(&ask, Permission::Operate).await?;
     let topic = ask.fields.text("name")?.to_string();
-    // The operation would create it.
+    // The operation at once would create it.
     let known = topic.clone();
     web.run(move |service| service.topic_state(&known)).await?;
-    let operation = Operation::NewTopic { topic: topic.clone() };
+    let operation = match rotation(&ask) {
+        Ok(operation) => operation,
+        Err(error) => return show_plan(&web, &ask, Some(error.into())).await,
+    };
     let results = web.apply_many(&ask, ask.fields.get(ONCE), vec![operation]).await?;
     for result in results {
-        result?;
+        if let Err(error) = result {
+            return show_plan(&web, &ask, Some(error.into())).await;
+        }
     }
     let done = format!("{topic} has a new key. Its devices turn green as they confirm it.");
     Ok(web.back(&ask, &href(&topic), Flash::done(done)))

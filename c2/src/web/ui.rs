@@ -211,10 +211,10 @@ pub fn alert(text: &str, hint: &str) -> Markup {
 /// # Errors
 /// The failure itself where no other input would help.
 pub fn mend(failure: Failure) -> Result<Markup, Failure> {
-    use crate::domain::Error::{Exists, Invalid, Message, NotFound, WrongMode};
+    use crate::domain::Error::{Busy, Exists, Invalid, Message, NotFound, WrongMode};
     match &failure {
         Failure::Error(Invalid { .. } | Exists { .. } | NotFound { .. } | WrongMode { .. })
-        | Failure::Error(Message(_)) => {
+        | Failure::Error(Message(_) | Busy(_)) => {
             let hint = match &failure {
                 Failure::Error(error) => error.hint().map(|hint| super::ask::sentence(&hint)),
                 _ => None,

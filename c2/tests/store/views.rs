@@ -323,6 +323,11 @@ pub fn topics_and_their_members(open: Open) {
     let sorted = service.members("Plant/00", &all(), &Place::First, 10).unwrap();
     assert_eq!(sorted.standings, members);
     assert!(sorted.part.rows[4].receives && !sorted.part.rows[0].receives);
+    told(&service);
+    assert_eq!(standing(&service, "c0"), Standing::Confirmed);
+    assert_eq!(standing(&service, "c4"), Standing::OnItsWay);
+    let held = &service.device("c4").unwrap().topics[0];
+    assert!(held.receives && held.epoch == 2 && held.confirmed == 1);
 }
 
 pub fn histories(open: Open) {
