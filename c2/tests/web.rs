@@ -754,7 +754,8 @@ fn policies_are_made_run_and_deleted() {
     assert!(visitor.get("/campaign?number=1").text().contains("Run 1 of"));
     let busy = visitor.post("/policy/run?name=monthly", "/policy/run", "name=monthly");
     assert_eq!(busy.header("location"), "/policy?name=monthly");
-    assert!(visitor.get("/policy?name=monthly").text().contains("has not ended"));
+    let page = visitor.get("/policy?name=monthly").text();
+    assert!(page.contains("notice bad") && page.contains("Campaign 1"), "{page}");
     let paused = visitor.post("/campaign?number=1", "/campaign/pause", "number=1");
     assert_eq!(paused.status, 303);
     assert!(visitor.get("/campaign?number=1").text().contains("paused"));
