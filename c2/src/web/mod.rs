@@ -21,9 +21,6 @@
 //! `ui::href("/device", &[("name", name)])`: as part of a path `..` or `a/b` would not arrive. There
 //! is no style and no script in a page, and no colour without a word: `ui` has the parts.
 
-// Pages that come use what no page uses yet.
-#![allow(dead_code, unused_imports)]
-
 mod about;
 mod ask;
 mod assets;
@@ -62,7 +59,7 @@ use crate::api::gate::Gate;
 use crate::domain::{Operation, Outcome, Permission, Result};
 use crate::reconcile::{Event, Figures};
 use crate::service::Service;
-pub use ask::{Answer, Ask, Failure, Fields, Flash};
+pub use ask::{Ask, Failure, Flash};
 pub use summary::Summaries;
 
 /// What pages are made from.

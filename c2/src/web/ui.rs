@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ask::{Ask, Failure};
 use super::{assets, door};
-use crate::domain::{Millis, Permission, Standing, State};
+use crate::domain::{Millis, Permission, Standing};
 
 /// What a query leaves as it is.
 const PLAIN: &AsciiSet =
@@ -381,16 +381,6 @@ pub fn badge(kind: &str, word: &str) -> Markup {
     html! { span.badge.(kind) { (word) } }
 }
 
-/// How far something has come.
-pub fn state(state: State) -> Markup {
-    match state {
-        State::Confirmed => badge("good", "confirmed"),
-        State::Queued => badge("info", "on its way"),
-        State::Handed => badge("warning", "waiting for the device"),
-        State::Failed => badge("bad", "failed"),
-    }
-}
-
 /// How something stands.
 pub fn standing(standing: Standing) -> Markup {
     match standing {
@@ -429,7 +419,7 @@ pub fn number(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
