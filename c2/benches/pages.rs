@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use e4::{ClientId, Mode};
 use e4_c2::api::{Api, Settings};
 use e4_c2::domain::{Caller, Clock, Credential, Operation, Role, SystemClock};
-use e4_c2::reconcile::{Engine, Policy, Publisher};
+use e4_c2::reconcile::{Engine, Patience, Publisher};
 use e4_c2::service::{NewToken, Service};
 use e4_c2::store::{Database, Postgres, Sqlite, Store, Unlock};
 
@@ -102,10 +102,10 @@ fn main() {
     println!("{devices} devices and {TOPICS} topics stored in {:.1?}", begin.elapsed());
 
     let (stored, clock) = (service.store().clone(), service.clock().clone());
-    let engine = Engine::start(stored, clock, Policy::default(), |_| Ok(Nobody)).unwrap();
+    let engine = Engine::start(stored, clock, Patience::default(), |_| Ok(Nobody)).unwrap();
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let api = Api::start(
-        Settings { listen, automation: Vec::new(), tls: None, open: false },
+        Settings { listen, tls: None, open: false, automation: Vec::new() },
         &service,
         &engine,
     )

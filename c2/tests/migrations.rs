@@ -14,7 +14,10 @@ use common::database::{Hands, NOON, ann, join, new_client, new_topic};
 use common::fleet::{apply, unlock};
 use e4::protect::protect_signed;
 use e4::{ClientId, IdKey, Mode, SigningKey, Timestamp};
-use e4_c2::domain::{Credential, Error, Operation, Page, State};
+use e4_c2::domain::{
+    CampaignState, Credential, Error, Labelled, Operation, Pace, Page, PolicySpec, Receivers,
+    Selector, State, Target, Trigger, Window,
+};
 use e4_c2::service::Service;
 use e4_c2::store::{KeyOfClient, Sqlite, Store, Tx, Verified};
 
@@ -113,6 +116,58 @@ fn check_2(service: &Service, path: &Path) {
     assert_eq!(name, "eye of the plant");
 }
 
+fn policy() -> PolicySpec {
+    let at = Selector::Label { name: "site".into(), value: "berlin".into() };
+    PolicySpec {
+        description: "keys of Berlin".into(),
+        targets: vec![Target::Topics(at.clone()), Target::Clients(Selector::Wildcard("f*".into()))],
+        triggers: vec![
+            Trigger::Cron { expression: "0 3 1 * *".into(), zone: "Europe/Zurich".into() },
+            Trigger::Leaves(2),
+        ],
+        pace: Pace {
+            per_minute: 7,
+            canary_of: Some(at),
+            abort_percent: 5,
+            window: Some(Window { from: 60, to: 30, days: vec![7], zone: "UTC".into() }),
+            ..Pace::default()
+        },
+    }
+}
+
+/// What the fixtures from schema 3 on have besides.
+fn fill_3(service: &Service) {
+    let label = |of| Operation::SetLabel { of, name: "site".into(), value: "berlin".into() };
+    apply(service, label(Labelled::Topic("plant/a".into())));
+    apply(service, label(Labelled::Client("fan".into())));
+    service.create_policy(&ann(), "berlin", &policy()).unwrap();
+    service.run_policy(&ann(), "berlin").unwrap();
+    apply(service, new_topic("plant/staged"));
+    apply(service, join("plant/staged", "eye"));
+    apply(
+        service,
+        Operation::RotateTopic {
+            topic: "plant/staged".into(),
+            receivers: Receivers::Names(vec!["eye".into()]),
+            deadline: 60,
+        },
+    );
+}
+
+fn check_3(service: &Service) {
+    let found = service.policy("berlin").unwrap();
+    assert_eq!((&found.spec, found.number, found.runs), (&policy(), 1, 1));
+    let labels = service.labels(&Labelled::Client("fan".into())).unwrap();
+    assert_eq!(labels, [("site".to_string(), "berlin".to_string())]);
+    let campaign = service.campaign(1).unwrap();
+    assert_eq!((campaign.state, campaign.total, campaign.waiting), (CampaignState::Running, 2, 2));
+    let until = service.rotation_plan("plant/staged").unwrap().under_way_until;
+    assert_eq!(until, Some(NOON + 60_000));
+    service.cancel_campaign(&ann(), 1).unwrap();
+    service.delete_policy(&ann(), "berlin").unwrap();
+    apply(service, Operation::RemoveTopic { topic: "plant/staged".into() });
+}
+
 /// A message that a client sent when the fixture was written.
 fn message(service: &Service) -> Vec<u8> {
     if service.mode() == Mode::Symmetric {
@@ -185,8 +240,9 @@ fn check(service: &Service, version: i64, mode: Mode, message: &[u8]) {
     let Ok(Verified::Intact(head)) = service.store().verify_audit() else { panic!("audit") };
     let records = service.audit_records(0, 100).unwrap();
     let records_of_1 = if mode == Mode::PublicKey { 24 } else { 21 };
-    // Two for the batch, two for its end.
-    assert_eq!(head.seq, records_of_1 + if version > 1 { 4 } else { 0 });
+    // Two for the batch, two for its end; seven of the third schema, three for their end.
+    let more = [0, 4, 14][usize::try_from(version - 1).unwrap()];
+    assert_eq!(head.seq, records_of_1 + more);
     assert_eq!(records.len() as i64, head.seq);
     assert_eq!(records[0].detail, r#"{"client":"pump","credential":"Key","epoch":1}"#);
 
@@ -214,9 +270,12 @@ fn opens(version: i64, name: &str, mode: Mode) {
         .unwrap()
         .query_row("SELECT MAX(version) FROM schema_versions", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(now, 2);
+    assert_eq!(now, 3);
     if version > 1 {
         check_2(&service, &path);
+    }
+    if version > 2 {
+        check_3(&service);
     }
     check(&service, version, mode, &hex::decode(message.trim()).unwrap());
     drop(service);
@@ -247,51 +306,83 @@ fn schema_2_pk() {
     opens(2, "schema-2-pk", Mode::PublicKey);
 }
 
-/// Every row of the old tables is as it was, and the new tables are ready.
 #[test]
-fn nothing_is_lost_from_1_to_2() {
-    for name in ["schema-1-sk", "schema-1-pk"] {
+fn schema_3_sk() {
+    opens(3, "schema-3-sk", Mode::Symmetric);
+}
+
+#[test]
+fn schema_3_pk() {
+    opens(3, "schema-3-pk", Mode::PublicKey);
+}
+
+/// The rows of a database: those columns of those tables, or all that there are.
+fn rows(
+    path: &Path,
+    known: Option<&[(String, Vec<String>)]>,
+) -> (Vec<(String, Vec<String>)>, Vec<String>) {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let names = |sql: &str| -> Vec<String> {
+        let mut names = database.prepare(sql).unwrap();
+        names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let tables = match known {
+        Some(known) => known.to_vec(),
+        None => names("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .into_iter()
+            .map(|table| {
+                let sql = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid");
+                let columns = names(&sql);
+                (table, columns)
+            })
+            .collect(),
+    };
+    let mut all = Vec::new();
+    for (table, columns) in &tables {
+        let sql = format!("SELECT {} FROM {table}", columns.join(", "));
+        let mut rows = database.prepare(&sql).unwrap();
+        let rows = rows.query_map([], |row| {
+            let value = |at| row.get::<_, rusqlite::types::Value>(at);
+            let values: Vec<_> = (0..columns.len()).map(|at| value(at).unwrap()).collect();
+            Ok(format!("{table} {values:?}"))
+        });
+        all.extend(rows.unwrap().map(Result::unwrap));
+    }
+    all.sort();
+    (tables, all)
+}
+
+/// Every row of the old tables is as it was, and what the new ones begin with is there besides.
+#[test]
+fn nothing_is_lost_on_the_way_to_the_newest() {
+    for (version, name) in
+        [(1, "schema-1-sk"), (1, "schema-1-pk"), (2, "schema-2-sk"), (2, "schema-2-pk")]
+    {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c2.sqlite");
         std::fs::copy(fixture(&format!("{name}.sqlite")), &path).unwrap();
-        let rows = |new: bool| {
-            let database = rusqlite::Connection::open(&path).unwrap();
-            let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
-            let tables: Vec<String> = database
-                .prepare(tables)
-                .unwrap()
-                .query_map([], |row| row.get(0))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            let mut all = Vec::new();
-            for table in &tables {
-                let mut rows = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-                let columns = rows.column_count();
-                let rows = rows.query_map([], |row| {
-                    let value = |at| row.get::<_, rusqlite::types::Value>(at);
-                    let values: Vec<_> = (0..columns).map(|at| value(at).unwrap()).collect();
-                    Ok(format!("{table} {values:?}"))
-                });
-                all.extend(rows.unwrap().map(Result::unwrap));
-            }
-            let added = [
-                "schema_versions [Integer(2)",
-                "counters [Text(\"tokens\")",
-                "counters [Text(\"batches\")",
-            ];
-            all.retain(|row| !added.iter().any(|start| row.starts_with(start)));
-            all.sort();
-            assert_eq!(
-                tables.contains(&"tokens".into()) && tables.contains(&"batches".into()),
-                new
-            );
-            all
-        };
-        let before = rows(false);
+        let (tables, before) = rows(&path, None);
         assert!(before.len() > 40, "{}", before.len());
         drop(open(&path));
-        assert_eq!(rows(true), before);
+        let (_, mut after) = rows(&path, Some(&tables));
+        let mut added: Vec<String> = vec!["counters [Text(\"campaigns\"), Integer(0)]".into()];
+        added.push("counters [Text(\"policies\"), Integer(0)]".into());
+        if version == 1 {
+            added.push("counters [Text(\"batches\"), Integer(0)]".into());
+            added.push("counters [Text(\"tokens\"), Integer(0)]".into());
+        }
+        for number in version + 1..=3 {
+            added.push(format!("schema_versions [Integer({number}), Integer({NOON})]"));
+        }
+        for row in added {
+            let place = after.iter().position(|found| *found == row);
+            after.remove(place.unwrap_or_else(|| panic!("{name}: no {row}")));
+        }
+        assert_eq!(after, before, "{name}");
+        for table in ["labels", "policies", "policy_marks", "campaigns", "campaign_items"] {
+            let none = rows(&path, Some(&[(table.into(), vec!["*".into()])])).1;
+            assert!(none.is_empty(), "{name}: {table}");
+        }
     }
 }
 
@@ -343,7 +434,7 @@ fn other_files() {
 #[test]
 #[ignore = "writes the fixtures; only before a schema is released"]
 fn write_fixtures() {
-    for (name, mode) in [("schema-2-sk", Mode::Symmetric), ("schema-2-pk", Mode::PublicKey)] {
+    for (name, mode) in [("schema-3-sk", Mode::Symmetric), ("schema-3-pk", Mode::PublicKey)] {
         let path = fixture(&format!("{name}.sqlite"));
         let _ = std::fs::remove_file(&path);
         let database = Box::new(Sqlite::file(&path).unwrap());
@@ -351,6 +442,7 @@ fn write_fixtures() {
         let service = Service::new(Arc::new(store), Hands::at(NOON));
         fill(&service);
         fill_2(&service);
+        fill_3(&service);
         let message = message(&service);
         std::fs::write(fixture(&format!("{name}.message")), hex::encode(message) + "\n").unwrap();
         drop(service);

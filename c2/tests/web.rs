@@ -488,7 +488,7 @@ fn over_tls_cookies_are_for_tls_alone() {
     let tls = Some(Arc::new(tls::load(&files).unwrap()));
     let ca = std::fs::read_to_string(directory.path().join("ca.pem")).unwrap();
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    let settings = Settings { listen, tls, open: false };
+    let settings = Settings { listen, tls, open: false, automation: Vec::new() };
     let api = Api::start(settings, &place.service, &place.engine).unwrap();
     let address = api.addresses()[0];
     let page = over_tls(

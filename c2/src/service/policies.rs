@@ -168,8 +168,8 @@ fn begin(tx: &mut Tx, now: Millis, policy: &mut Policy) -> Result<bool> {
     if !due && joins + leaves == 0 {
         return Ok(false);
     }
-    // One run after the other: what was missed is made up once that has ended.
-    if tx.open_campaign(policy.number)?.is_some() {
+    // One run after the other: what is missed is made up once every key of that had its turn.
+    if tx.busy_campaign(policy.number)?.is_some() {
         return Ok(false);
     }
     let mut subjects = subjects(tx, &policy.spec)?;
@@ -290,7 +290,7 @@ impl Service {
         self.store.write(|tx| {
             tx.lock_audit()?;
             let policy = tx.policy(name)?;
-            if let Some(mut campaign) = tx.open_campaign(policy.number)? {
+            for mut campaign in tx.open_campaigns(policy.number)? {
                 campaign.state = CampaignState::Cancelled;
                 campaign.why = Some("its policy was deleted".into());
                 (campaign.ended_at, campaign.next_at) = (Some(now), None);
@@ -320,16 +320,16 @@ impl Service {
     /// Runs a policy now, whether it rests or not.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Busy`] while a run of it has not ended; [`Error::Store`].
+    /// [`Error::NotFound`]; [`Error::Busy`] while keys of an earlier run wait for their turn; [`Error::Store`].
     pub fn run_policy(&self, who: &Caller, name: &str) -> Result<Campaign> {
         let now = self.clock.now();
         self.store.write(|tx| {
             tx.lock_audit()?;
             let mut policy = tx.policy(name)?;
-            if let Some(open) = tx.open_campaign(policy.number)? {
+            if let Some(busy) = tx.busy_campaign(policy.number)? {
                 return Err(Error::Busy(format!(
-                    "campaign {} of {name:?} has not ended: wait for it, or cancel it",
-                    open.number
+                    "campaign {busy} of {name:?} has keys that wait for their turn: wait for it, or \
+                     cancel it"
                 )));
             }
             let subjects = subjects(tx, &policy.spec)?;

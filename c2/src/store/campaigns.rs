@@ -163,16 +163,28 @@ impl Tx<'_> {
         self.query_one(sql, &[])?.map_or(Ok(None), |row| row.int_or_null(0))
     }
 
-    /// The run of a policy that has not ended; none if there is none.
+    /// The runs of a policy that have not ended.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn open_campaign(&mut self, policy: i64) -> Result<Option<CampaignRow>> {
+    pub fn open_campaigns(&mut self, policy: i64) -> Result<Vec<CampaignRow>> {
+        let rows =
+            self.query(select!("WHERE policy = ?1 AND state <= 3 ORDER BY id"), params![policy])?;
+        rows.iter().map(campaign).collect()
+    }
+
+    /// The number of a run of a policy that has keys whose turn has not come; none if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn busy_campaign(&mut self, policy: i64) -> Result<Option<i64>> {
         let row = self.query_one(
-            select!("WHERE policy = ?1 AND state <= 3 ORDER BY id DESC LIMIT 1"),
+            "SELECT id FROM campaigns WHERE policy = ?1 AND state <= 3 AND EXISTS (SELECT i.position \
+             FROM campaign_items i WHERE i.campaign = campaigns.id AND i.state = 0) \
+             ORDER BY id LIMIT 1",
             params![policy],
         )?;
-        row.as_ref().map(campaign).transpose()
+        row.map(|row| row.int(0)).transpose()
     }
 
     /// The newest ones before a number, of a policy by name or of all.
@@ -251,7 +263,7 @@ impl Tx<'_> {
             "SELECT i.position, i.kind, i.canary, i.state, i.epoch, i.begun_at, i.ended_at, i.why, \
              CASE WHEN i.kind = 1 THEN (SELECT name FROM topics WHERE id = i.subject) \
              ELSE (SELECT name FROM clients WHERE id = i.subject) END FROM campaign_items i \
-             WHERE i.campaign = ?1 AND i.position > ?2 AND (?4 < 0 OR i.state = ?4) \
+             WHERE i.campaign = ?1 AND i.position > ?2 AND (CAST(?4 AS BIGINT) < 0 OR i.state = ?4) \
              ORDER BY i.position LIMIT ?3",
             params![campaign, after, limit, state],
         )?;
@@ -286,7 +298,7 @@ impl Tx<'_> {
             "SELECT i.position, i.kind, i.subject, \
              CASE WHEN i.kind = 1 THEN (SELECT name FROM topics WHERE id = i.subject) \
              ELSE (SELECT name FROM clients WHERE id = i.subject) END FROM campaign_items i \
-             WHERE i.campaign = ?1 AND i.state = 0 AND (i.canary = 1 OR ?2 = 0) \
+             WHERE i.campaign = ?1 AND i.state = 0 AND (i.canary = 1 OR CAST(?2 AS BIGINT) = 0) \
              ORDER BY i.position LIMIT ?3",
             params![campaign, canaries, limit],
         )?;

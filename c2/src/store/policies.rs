@@ -189,14 +189,14 @@ impl Tx<'_> {
             Subject::TOPIC => {
                 "SELECT s.id FROM topics s LEFT JOIN policy_marks m \
                  ON m.policy = ?1 AND m.kind = 1 AND m.subject = s.id WHERE s.removed = 0 AND \
-                 ((?2 > 0 AND s.joins - COALESCE(m.joins, 0) >= ?2) \
-                 OR (?3 > 0 AND s.leaves - COALESCE(m.leaves, 0) >= ?3)) ORDER BY s.id"
+                 ((CAST(?2 AS BIGINT) > 0 AND s.joins - COALESCE(m.joins, 0) >= ?2) \
+                 OR (CAST(?3 AS BIGINT) > 0 AND s.leaves - COALESCE(m.leaves, 0) >= ?3)) ORDER BY s.id"
             }
             _ => {
                 "SELECT s.id FROM clients s LEFT JOIN policy_marks m \
                  ON m.policy = ?1 AND m.kind = 2 AND m.subject = s.id WHERE s.removed = 0 AND \
-                 ((?2 > 0 AND s.joins - COALESCE(m.joins, 0) >= ?2) \
-                 OR (?3 > 0 AND s.leaves - COALESCE(m.leaves, 0) >= ?3)) ORDER BY s.id"
+                 ((CAST(?2 AS BIGINT) > 0 AND s.joins - COALESCE(m.joins, 0) >= ?2) \
+                 OR (CAST(?3 AS BIGINT) > 0 AND s.leaves - COALESCE(m.leaves, 0) >= ?3)) ORDER BY s.id"
             }
         };
         let rows = self.query(sql, params![policy, joins, leaves])?;

@@ -14,10 +14,10 @@ use crate::domain::{
 };
 
 /// What clients have not confirmed, counted by [`Standing`]. A client that answers and is at rest
-/// has confirmed everything, unless it was not told of a change yet: then all are looked at (?1). CROSS JOIN
-/// keeps the order: first the clients, of which few are open, then what they hold.
+/// has confirmed everything, unless it was not told of a change yet: then all are looked at (?1). The
+/// words CROSS JOIN keep the order: first the few clients, then what they hold.
 macro_rules! open {
-    ($subjects:literal, $wanted:expr) => {
+    ($subjects:literal, $of:literal, $wanted:expr) => {
         concat!(
             "SELECT c.id, COUNT(*), COUNT(CASE WHEN h.sent <> ",
             $wanted,
@@ -27,7 +27,9 @@ macro_rules! open {
             " AND h.failed <> 0 THEN 1 END) \
              FROM clients c CROSS JOIN holdings h CROSS JOIN ",
             $subjects,
-            " AND h.client = c.id AND c.removed = 0 AND (c.due_at IS NOT NULL OR c.answers = 0 \
+            " WHERE h.client = c.id AND ",
+            $of,
+            " AND c.removed = 0 AND (c.due_at IS NOT NULL OR c.answers = 0 \
              OR c.trouble IS NOT NULL OR CAST(?1 AS BIGINT) = 1) \
              AND (h.confirmed <> ",
             $wanted,
@@ -117,12 +119,13 @@ impl Tx<'_> {
     pub fn sights(&mut self, filter: &Filter) -> Result<Vec<Sight>> {
         let Some((name, has_value, value)) = label(filter) else { return Ok(Vec::new()) };
         let untold = self.count("SELECT COUNT(*) FROM fanouts", &[])? > 0;
-        let topics = open!("topics t WHERE h.kind = 1 AND t.id = h.subject", target!());
+        let topics = open!("topics t", "h.kind = 1 AND t.id = h.subject", target!());
         let mut found = self.query(topics, params![untold])?;
         let mut c2_epoch = 0;
         if self.mode() == Mode::PublicKey {
             let peers = open!(
-                "clients p WHERE h.kind = 2 AND p.id = h.subject",
+                "clients p",
+                "h.kind = 2 AND p.id = h.subject",
                 "CASE WHEN p.removed = 1 THEN 0 ELSE h.wish END"
             );
             found.extend(self.query(peers, params![untold])?);

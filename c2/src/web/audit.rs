@@ -35,7 +35,7 @@ const PIECE: i64 = 1000;
 const DAY: Millis = 24 * 3600 * 1000;
 
 /// What is offered where an action is asked for.
-const ACTIONS: [&str; 22] = [
+const ACTIONS: [&str; 25] = [
     "new_client",
     "remove_client",
     "reset_client",
@@ -51,13 +51,16 @@ const ACTIONS: [&str; 22] = [
     "reset_client_pubkeys",
     "new_c2_key",
     "resync",
+    "create_policy",
+    "update_policy",
+    "pause_policy",
+    "resume_policy",
+    "delete_policy",
     "create_token",
     "revoke_token",
     "refused",
     "rekey",
     "backup",
-    "create_policy",
-    "delete_policy",
 ];
 
 /// When a day begins, in UTC.

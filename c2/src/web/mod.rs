@@ -28,6 +28,7 @@ mod about;
 mod ask;
 mod assets;
 mod audit;
+mod campaigns;
 mod created;
 mod device;
 mod devices;
@@ -37,6 +38,8 @@ mod links;
 mod many;
 mod map;
 mod overview;
+mod policies;
+mod policy_form;
 mod session;
 mod sign_in;
 mod summary;
@@ -99,7 +102,9 @@ pub fn router(web: Web) -> Router {
         .merge(links::routes())
         .merge(audit::routes())
         .merge(tokens::routes())
-        .merge(about::routes());
+        .merge(about::routes())
+        .merge(policies::routes())
+        .merge(campaigns::routes());
     let pages = pages.layer(middleware::from_fn_with_state(web.clone(), door::guard));
     pages.with_state(web).merge(assets::routes())
 }

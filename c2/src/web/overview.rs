@@ -11,8 +11,12 @@ use maud::{Markup, html};
 
 use super::ask::{Answer, Ask};
 use super::summary::{Summary, standing};
-use super::{Web, map, ui, updates};
+use super::{Web, campaigns, map, ui, updates};
 use crate::domain::{Permission, Standing, Standings};
+use crate::service::Service;
+
+/// The latest runs of policies, of which those are shown that have not ended.
+const CAMPAIGNS: i64 = 20;
 
 /// Its pages.
 pub fn routes() -> Router<Web> {
@@ -22,7 +26,10 @@ pub fn routes() -> Router<Web> {
 async fn overview(State(web): State<Web>, ask: Ask) -> Answer {
     web.demand(&ask, Permission::Read).await?;
     let summaries = web.summaries.clone();
-    let summary = web.run(move |service| summaries.get(service)).await?;
+    let work = move |service: &Service| {
+        Ok((summaries.get(service)?, service.campaigns(None, None, CAMPAIGNS)?))
+    };
+    let (summary, runs) = web.run(work).await?;
     let body = html! {
         h1 { "Overview" }
         @if summary.devices.all() == 0 && summary.topics.all() == 0 {
@@ -32,6 +39,7 @@ async fn overview(State(web): State<Web>, ask: Ask) -> Answer {
             (fleet("devices", "Devices", "/devices", &summary.devices))
             (fleet("topics", "Topics", "/topics", &summary.topics))
         }
+        (campaigns::under_way(&runs, ask.now))
         (keys(&summary))
         div.cards {
             section.card {

@@ -105,7 +105,6 @@ fn window_words(window: &Window) -> String {
 pub fn form(fields: &Fields) -> Markup {
     let value = |name: &str, or: &str| fields.get(name).unwrap_or(or).to_string();
     html! {
-        (ui::input("text", "name", "Name", &value("name", ""), "", true))
         (ui::input("text", "description", "What it is for", &value("description", ""), "", false))
         fieldset {
             legend { "Whose keys rotate" }
@@ -165,6 +164,57 @@ pub fn form(fields: &Fields) -> Markup {
             }
         }
     }
+}
+
+/// The fields of a policy, and whether they say all of it.
+pub fn fill(spec: &PolicySpec) -> (Fields, bool) {
+    let mut fields = Fields::default();
+    let mut put = |name: &str, value: String| fields.0.push((name.to_string(), value));
+    put("description", spec.description.clone());
+    for (row, target) in (1..=TARGETS).zip(&spec.targets) {
+        let (whose, which) = match target {
+            Target::Topics(which) => ("topics", which),
+            Target::Clients(which) => ("clients", which),
+        };
+        let (how, text) = match which {
+            Selector::Any => ("any", String::new()),
+            Selector::Name(name) => ("name", name.clone()),
+            Selector::Wildcard(pattern) => ("wildcard", pattern.clone()),
+            Selector::Label { name, value } => ("label", format!("{name}={value}")),
+        };
+        put(&format!("whose-{row}"), whose.into());
+        put(&format!("how-{row}"), how.into());
+        put(&format!("which-{row}"), text);
+    }
+    for trigger in &spec.triggers {
+        match trigger {
+            Trigger::Cron { expression, zone } => {
+                put("cron", expression.clone());
+                put("zone", zone.clone());
+            }
+            Trigger::Joins(count) => put("joins", count.to_string()),
+            Trigger::Leaves(count) => put("leaves", count.to_string()),
+            Trigger::Once => put("once", "yes".into()),
+        }
+    }
+    let pace = &spec.pace;
+    put("per-minute", pace.per_minute.to_string());
+    put("canary", pace.canary.to_string());
+    put("abort", pace.abort_percent.to_string());
+    put("patience", pace.patience.div_ceil(60).to_string());
+    if pace.zero_loss {
+        put("zero-loss", "yes".into());
+    }
+    if let Some(window) = &pace.window {
+        put("from", clock(window.from));
+        put("to", clock(window.to));
+        put("window-zone", window.zone.clone());
+        for day in &window.days {
+            put("day", day.to_string());
+        }
+    }
+    let whole = read(&fields).is_ok_and(|read| read == *spec);
+    (fields, whole)
 }
 
 /// The policy that a form describes.

@@ -9,8 +9,9 @@ use crate::domain::{Result, Standing, Standings};
 use crate::service::Service;
 use crate::store::TopicTally;
 
-/// How old numbers may be.
+/// How old numbers may be; where counting takes long, so many times as long as that took.
 const FRESH: Duration = Duration::from_secs(1);
+const TIMES: u32 = 10;
 /// Topics that the overview shows.
 pub const SHOWN: usize = 10;
 
@@ -55,19 +56,21 @@ pub struct Summaries {
 }
 
 impl Summaries {
-    /// Numbers that are not older than a second. Of several that ask at once one counts.
+    /// Numbers that are about a second old at most. Of several that ask at once one counts.
     ///
     /// # Errors
     /// [`Error::Store`](crate::domain::Error::Store).
     pub fn get(&self, service: &Service) -> Result<Arc<Summary>> {
         let mut last: MutexGuard<_> = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, summary)) = &*last
-            && at.elapsed() < FRESH
+        if let Some((until, summary)) = &*last
+            && Instant::now() < *until
         {
             return Ok(summary.clone());
         }
+        let begun = Instant::now();
         let summary = Arc::new(Summary::count(service)?);
-        *last = Some((Instant::now(), summary.clone()));
+        let fresh = FRESH.max(begun.elapsed() * TIMES);
+        *last = Some((Instant::now() + fresh, summary.clone()));
         Ok(summary)
     }
 }

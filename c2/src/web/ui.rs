@@ -123,6 +123,7 @@ fn header(ask: &Ask) -> Markup {
     // `/device` and `/devices/new` belong to `/devices`.
     let here = |path: &str| match path {
         "/" => ask.path == "/" || ask.path.starts_with("/map"),
+        "/policies" => ask.path.starts_with("/polic") || ask.path.starts_with("/campaign"),
         _ => ask.path.starts_with(path.trim_end_matches('s')),
     };
     html! {

@@ -44,6 +44,7 @@ fn happened(event: &Event) -> Happened {
     let (source, target) = (event.source.as_str(), event.target.as_str());
     let device = |name: &str| Some(ui::href("/device", &[("name", name)]));
     let topic = |name: &str| Some(ui::href("/topic", &[("name", name)]));
+    let policy = |name: &str| Some(ui::href("/policy", &[("name", name)]));
     let (kind, text, link) = match event.r#type() {
         E::ClientSubscribed => ("info", format!("{source} joined {target}"), topic(target)),
         E::ClientUnsubscribed => ("info", format!("{source} left {target}"), topic(target)),
@@ -87,6 +88,21 @@ fn happened(event: &Event) -> Happened {
             format!("something in the name of {source} opens under none of its keys"),
             device(source),
         ),
+        E::PolicyCreated => ("info", format!("the policy {target} was created"), policy(target)),
+        E::PolicyChanged => ("info", format!("the policy {target} was changed"), policy(target)),
+        E::PolicyPaused => ("warning", format!("the policy {target} rests"), policy(target)),
+        E::PolicyResumed => ("info", format!("the policy {target} goes on"), policy(target)),
+        E::PolicyDeleted => ("warning", format!("the policy {target} was deleted"), None),
+        E::CampaignStarted => ("info", format!("a run of {target} has begun"), policy(target)),
+        E::CampaignPaused => ("warning", format!("a run of {target} waits"), policy(target)),
+        E::CampaignResumed => ("info", format!("a run of {target} goes on"), policy(target)),
+        E::CampaignStopped => {
+            ("bad", format!("a run of {target} stopped: too many failed"), policy(target))
+        }
+        E::CampaignFinished => ("good", format!("a run of {target} has finished"), policy(target)),
+        E::CampaignCancelled => {
+            ("warning", format!("a run of {target} was cancelled"), policy(target))
+        }
         E::BrokerConnected => ("good", "the broker is connected".into(), None),
         E::BrokerLost => ("bad", "the broker is gone".into(), None),
         other => {

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Rotations in two stages under talk: a real `e4 serve`, a real Mosquitto, devices that send all
+//! the time and devices that only receive.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::database::{ann, new_topic};
+use common::fleet::{apply, join, provision, settled, until};
+use common::{ANY_PORTS, Mosquitto, e4};
+use e4::{Client, MemoryStorage, Mode, Timestamp};
+use e4_c2::domain::{Error, Operation, Receivers, SystemClock};
+use e4_c2::service::Service;
+use e4_c2::store::{Sqlite, Store, Unlock};
+use e4_c2::transport::{Event, Link, Options, Qos};
+
+const TOPIC: &str = "plant/pressure";
+const SENDERS: usize = 3;
+const RECEIVERS: usize = 6;
+const ROTATIONS: usize = 20;
+/// Devices that only receive are slow to take a command, as over a poor radio: messages go by.
+const SLOW: Duration = Duration::from_millis(60);
+/// Between two messages of a sender.
+const PAUSE: Duration = Duration::from_millis(4);
+
+#[derive(Default)]
+struct Count {
+    sent: AtomicU64,
+    opened: AtomicU64,
+    failed: AtomicU64,
+    /// Senders rest.
+    quiet: AtomicBool,
+}
+
+impl Count {
+    fn all(&self) -> [u64; 3] {
+        [&self.sent, &self.opened, &self.failed].map(|at| at.load(Ordering::SeqCst))
+    }
+}
+
+/// A device, with a connection and a thread; a sender has one more that talks.
+struct Device {
+    name: String,
+    link: Arc<Link>,
+    /// Kept here: its threads end with it.
+    _client: Arc<Mutex<Client<MemoryStorage>>>,
+}
+
+impl Device {
+    fn start(service: &Service, port: u16, name: &str, sends: bool, count: &Arc<Count>) -> Self {
+        let client = Arc::new(Mutex::new(provision(service, name)));
+        let (to_worker, events) = channel();
+        let options = Options { persistent: true, ..Options::new("127.0.0.1", port, name) };
+        let link = Link::connect(&options, move |event| to_worker.send(event).is_ok()).unwrap();
+        let link = Arc::new(link);
+        let control = client.lock().unwrap().control_topic().to_string();
+        link.subscribe(&control, Qos::ExactlyOnce).unwrap();
+        if !sends {
+            link.subscribe(TOPIC, Qos::ExactlyOnce).unwrap();
+        }
+        let (own, wire, heard) = (client.clone(), Arc::downgrade(&link), count.clone());
+        std::thread::spawn(move || {
+            // Commands in their order, each a little later.
+            let (commands, late) = channel::<(Instant, Vec<u8>)>();
+            let (taker, line) = (own.clone(), wire.clone());
+            std::thread::spawn(move || {
+                for (due, payload) in late {
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let Some(link) = line.upgrade() else { return };
+                    let (now, mut client) = (Timestamp::now(), taker.lock().unwrap());
+                    let control = client.control_topic();
+                    // What was for an earlier key of its own it cannot open.
+                    let _ = client.unprotect_to_vec(now, &control, &payload);
+                    if let Ok(Some(answer)) = client.answer(now) {
+                        link.publish(&client.answer_topic(), Qos::AtLeastOnce, &answer).unwrap();
+                    }
+                }
+            });
+            for event in events {
+                let Some(link) = wire.upgrade() else { return };
+                let now = Timestamp::now();
+                match event {
+                    Event::Subscribed => {
+                        let client = own.lock().unwrap();
+                        let hello = client.hello(now).unwrap();
+                        link.publish(&client.answer_topic(), Qos::AtLeastOnce, &hello).unwrap();
+                    }
+                    Event::Message { topic, payload } if topic == TOPIC => {
+                        let opened = own.lock().unwrap().unprotect_to_vec(now, &topic, &payload);
+                        let count = if opened.is_ok() { &heard.opened } else { &heard.failed };
+                        count.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Event::Message { payload, .. } => {
+                        let wait = if sends { Duration::ZERO } else { SLOW };
+                        let _ = commands.send((Instant::now() + wait, payload));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        if sends {
+            let (own, wire, said) = (Arc::downgrade(&client), Arc::downgrade(&link), count.clone());
+            std::thread::spawn(move || {
+                let mut number = 0u64;
+                while let (Some(client), Some(link)) = (own.upgrade(), wire.upgrade()) {
+                    std::thread::sleep(PAUSE);
+                    if said.quiet.load(Ordering::SeqCst) {
+                        continue;
+                    }
+                    number += 1;
+                    let text = format!("{number}");
+                    let client = client.lock().unwrap();
+                    // Before its first key it cannot.
+                    let sealed = client.protect_to_vec(Timestamp::now(), TOPIC, text.as_bytes());
+                    if let Ok(sealed) = sealed
+                        && link.publish(TOPIC, Qos::ExactlyOnce, &sealed).is_ok()
+                    {
+                        said.sent.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        Self { name: name.into(), link, _client: client }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.link.disconnect();
+    }
+}
+
+struct Site {
+    // Devices go before the broker.
+    devices: Vec<Device>,
+    count: Arc<Count>,
+    service: Service,
+    server: Mutex<Option<Child>>,
+    broker: Mutex<Mosquitto>,
+    place: tempfile::TempDir,
+}
+
+impl Site {
+    fn start() -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let broker = Mosquitto::persistent(place.path())?;
+        std::fs::write(place.path().join("key"), [7; 32]).unwrap();
+        let unlock = Unlock::KeyFile(vec![7; 32].into());
+        let database = Box::new(Sqlite::file(&place.path().join("c2.sqlite")).unwrap());
+        let store = Store::open(database, &unlock, Some(Mode::Symmetric), 0).unwrap();
+        let service = Service::new(Arc::new(store), Arc::new(SystemClock));
+        apply(&service, new_topic(TOPIC));
+        let count = Arc::new(Count::default());
+        // Until everybody has the first key.
+        count.quiet.store(true, Ordering::SeqCst);
+        let mut devices = Vec::new();
+        // Senders come first in every round: in one stage they would be too early.
+        for number in 0..SENDERS + RECEIVERS {
+            let sends = number < SENDERS;
+            let name = format!("{}-{number}", if sends { "pump" } else { "screen" });
+            devices.push(Device::start(&service, broker.port(), &name, sends, &count));
+            join(&service, TOPIC, &name);
+        }
+        let server = Mutex::new(Some(serve(place.path(), broker.port())));
+        let site = Self { devices, count, service, server, broker: broker.into(), place };
+        site.rests();
+        site.count.quiet.store(false, Ordering::SeqCst);
+        Some(site)
+    }
+
+    fn rests(&self) {
+        until("all have confirmed", || {
+            self.devices.iter().all(|device| settled(&self.service, &device.name))
+        });
+    }
+
+    /// A rotation in two stages, from its beginning to its end.
+    fn rotate(&self) {
+        let receivers = (SENDERS..SENDERS + RECEIVERS).map(|number| format!("screen-{number}"));
+        let operation = Operation::RotateTopic {
+            topic: TOPIC.into(),
+            receivers: Receivers::Names(receivers.collect()),
+            deadline: 60,
+        };
+        until("a rotation begins", || match self.service.apply(&ann(), &operation) {
+            Ok(_) => true,
+            Err(Error::Busy(_)) => false,
+            Err(error) => panic!("{error}"),
+        });
+        until("a rotation ends", || {
+            self.service.rotation_plan(TOPIC).unwrap().under_way_until.is_none()
+        });
+    }
+
+    /// Until everything that was sent has arrived.
+    fn hush(&self) {
+        self.count.quiet.store(true, Ordering::SeqCst);
+        let mut last = [0; 3];
+        until("it is quiet", || {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = self.count.all();
+            std::mem::replace(&mut last, now) == now
+        });
+    }
+
+    fn kill_server(&self) {
+        let mut server = self.server.lock().unwrap();
+        if let Some(mut child) = server.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        *server = Some(serve(self.place.path(), self.broker.lock().unwrap().port()));
+    }
+
+    fn kill_broker(&self) {
+        let mut broker = self.broker.lock().unwrap();
+        broker.kill();
+        std::thread::sleep(Duration::from_millis(200));
+        broker.spawn();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.server.lock().unwrap().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn serve(place: &Path, port: u16) -> Child {
+    let (data, key) = (place.join("server"), place.join("key"));
+    let database = place.join("c2.sqlite").display().to_string();
+    let broker = format!("127.0.0.1:{port}");
+    let log = std::fs::File::create(place.join("server.log")).unwrap();
+    e4().args(["serve", "--data", &data.display().to_string()])
+        .args(ANY_PORTS)
+        .args(["--database", &database, "--key-file", &key.display().to_string()])
+        .args(["--broker", &broker, "--keep-alive", "3"])
+        .args(["--retry-first", "1", "--retry-longest", "4", "--lease", "4"])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn nothing_is_lost_where_receivers_come_first() {
+    let Some(site) = Site::start() else { return };
+    for _ in 0..ROTATIONS {
+        site.rotate();
+    }
+    site.hush();
+    let [sent, opened, failed] = site.count.all();
+    println!("{ROTATIONS} rotations in two stages: {sent} sent, {opened} opened, {failed} failed");
+    assert_eq!(failed, 0);
+    // Every receiver opened every message.
+    assert_eq!(opened, sent * RECEIVERS as u64);
+    assert!(sent > 500, "{sent}");
+    assert_eq!(site.service.topic_state(TOPIC).unwrap().epoch, 1 + ROTATIONS as i64);
+
+    // The same in one stage loses some: it is not that nothing could be lost here.
+    site.count.quiet.store(false, Ordering::SeqCst);
+    let mut plain = 0;
+    until("a rotation in one stage loses a message", || {
+        apply(&site.service, new_topic(TOPIC));
+        plain += 1;
+        std::thread::sleep(Duration::from_millis(50));
+        site.rests();
+        site.count.all()[2] > 0
+    });
+    let failed = site.count.all()[2];
+    println!("{plain} rotations in one stage: {failed} failed");
+}
+
+#[test]
+fn none_fails_after_rest_whatever_is_killed() {
+    let Some(site) = Site::start() else { return };
+    let over = AtomicBool::new(false);
+    let kills = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut kills = 0;
+            while !over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(700 + 400 * (kills % 3)));
+                if kills % 2 == 0 {
+                    site.kill_server()
+                } else {
+                    site.kill_broker()
+                }
+                kills += 1;
+            }
+            kills
+        });
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(15) {
+            site.rotate();
+        }
+        over.store(true, Ordering::SeqCst);
+        killer.join().unwrap()
+    });
+    site.rests();
+    site.hush();
+    let [sent, opened, failed] = site.count.all();
+    println!("{kills} kills: {sent} sent, {opened} opened, {failed} failed on the way");
+    site.count.quiet.store(false, Ordering::SeqCst);
+    site.rotate();
+    site.rests();
+    site.hush();
+    let after = site.count.all();
+    println!("after rest: {} sent, {} failed", after[0] - sent, after[2] - failed);
+    assert_eq!(after[2], failed);
+    assert!(after[0] > sent && after[1] > opened);
+}
