@@ -384,6 +384,34 @@ fn a_device_from_its_page() {
 }
 
 #[test]
+fn labels_from_their_pages() {
+    let served = Served::start(Mode::Symmetric);
+    let mut browser = served.browser(Role::Operator);
+    for name in ["pump", "gauge"] {
+        apply(&served.service, new_client(name));
+        apply(&served.service, new_topic(name));
+    }
+    for (page, list) in [("/device", "/devices"), ("/topic", "/topics")] {
+        let here = format!("{page}?name=pump");
+        let label = |browser: &mut Browser, what: &str, label: &str| {
+            let fields = [("name", "pump"), ("what", what), ("label", label)];
+            browser.post_from(&here, &format!("{page}/label"), &fields).status
+        };
+        assert_eq!(label(&mut browser, "set", " hall = 9 "), 303);
+        assert_eq!(label(&mut browser, "set", "hall"), 422);
+        assert_eq!(label(&mut browser, "set", "=north"), 422);
+        assert_eq!(label(&mut browser, "take", "ghost"), 404);
+        assert!(browser.get(&here).has("hall=9"));
+        for query in ["hall%3D9", "hall"] {
+            let found = browser.get(&format!("{list}?label={query}"));
+            assert!(found.has(">pump<") && !found.has(">gauge<"), "{list} {query}");
+        }
+        assert_eq!(label(&mut browser, "take", "hall"), 303);
+        assert!(!browser.get(&here).has("hall=9"));
+    }
+}
+
+#[test]
 fn public_keys_from_their_page() {
     let served = Served::start(Mode::Symmetric);
     let mut browser = served.browser(Role::Operator);
@@ -431,17 +459,19 @@ fn public_keys_from_their_page() {
 }
 
 /// Every form.
-const ACTS: [&str; 16] = [
+const ACTS: [&str; 18] = [
     "/devices/selected",
     "/devices/change",
     "/devices/new",
     "/device/join",
     "/device/leave",
+    "/device/label",
     "/device/rotate",
     "/device/resync",
     "/device/reset",
     "/device/remove",
     "/topics/new",
+    "/topic/label",
     "/topic/members",
     "/topic/rotate",
     "/topic/remove",

@@ -13,7 +13,7 @@ use crate::domain::{
     LinkView, Member, OwnKeys, Page, Part, Place, Result, Sorted, Standing, Standings, TopicStage,
     TopicView,
 };
-use crate::store::{Sight, Tx};
+use crate::store::{Sight, Subject, Tx};
 
 /// The most rows of a list at once.
 const ROWS_MAX: usize = 100;
@@ -262,7 +262,7 @@ fn device(tx: &mut Tx, sight: &Sight) -> Result<Option<Device>> {
         answers: sight.outstanding.answers,
         seen_at: beside.seen_at,
         trouble: beside.trouble,
-        labels: tx.labels_of(Kind::Peer as i64, sight.row)?,
+        labels: tx.labels(Subject::CLIENT, sight.row)?,
     }))
 }
 
@@ -317,7 +317,7 @@ fn detail(tx: &mut Tx, client: &ClientRow) -> Result<DeviceDetail> {
         answers: client.answers,
         seen_at: client.seen_at,
         trouble: client.trouble.clone(),
-        labels: tx.labels_of(Kind::Peer as i64, client.row)?,
+        labels: tx.labels(Subject::CLIENT, client.row)?,
     };
     Ok(DeviceDetail {
         device,
@@ -351,7 +351,7 @@ fn held(holding: &Holding, answers: bool, receives: bool) -> Held {
 fn topic_view(tx: &mut Tx, at: TopicStage, members: Option<Standings>) -> Result<TopicView> {
     Ok(TopicView {
         members: members.map_or_else(|| tx.topic_standings(&at), Ok)?,
-        labels: tx.labels_of(Kind::Topic as i64, at.topic.row)?,
+        labels: tx.labels(Subject::TOPIC, at.topic.row)?,
         name: at.topic.name,
         epoch: at.topic.epoch,
         rotated_at: at.rotated_at,

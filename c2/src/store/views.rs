@@ -217,18 +217,6 @@ impl Tx<'_> {
         .transpose()
     }
 
-    /// Labels of a topic (1) or a client (2), by name.
-    ///
-    /// # Errors
-    /// [`Error::Store`](crate::domain::Error::Store).
-    pub fn labels_of(&mut self, kind: i64, subject: i64) -> Result<Vec<(String, String)>> {
-        let rows = self.query(
-            "SELECT name, value FROM labels WHERE kind = ?1 AND subject = ?2 ORDER BY name",
-            params![kind, subject],
-        )?;
-        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
-    }
-
     /// When a client was added.
     ///
     /// # Errors

@@ -7,8 +7,10 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 
 use super::ask::{Answer, Ask, Failure, Flash};
-use super::{Web, devices, ui};
-use crate::domain::{AuditRecord, DeviceDetail, Error, Held, History, Operation, Permission};
+use super::{Web, labels, ui};
+use crate::domain::{
+    AuditRecord, DeviceDetail, Error, Held, History, Labelled, Operation, Permission,
+};
 
 /// Its pages.
 pub fn routes() -> Router<Web> {
@@ -16,6 +18,7 @@ pub fn routes() -> Router<Web> {
         .route("/device", get(device))
         .route("/device/join", post(join))
         .route("/device/leave", post(leave))
+        .route("/device/label", post(label))
         .route("/device/rotate", post(rotate))
         .route("/device/resync", post(resync))
         .route("/device/reset", get(ask_reset).post(reset))
@@ -62,6 +65,10 @@ async fn show(web: &Web, ask: &Ask, failure: Option<Failure>) -> Answer {
             div.live #topics data-live { (topics(ask, &detail, may)) }
             @if may { (join_form(ask, &device.name)) }
         }
+        section.card {
+            h2 { "Labels" }
+            (labels::editor(ask, "/device/label", &device.name, "/devices", &device.labels))
+        }
         @if ask.public_keys {
             section.card { h2 { "Public keys of others" } div.live #peers data-live { (peers(ask, &detail)) } }
         }
@@ -104,11 +111,6 @@ fn facts(ask: &Ask, detail: &DeviceDetail) -> Markup {
             dd { (own_key(&detail.own_key)) }
             @if let Some(key) = &detail.c2_key {
                 dt { "C2's key" } dd { (own_key(key)) }
-            }
-            dt { "Labels" }
-            dd {
-                @if device.labels.is_empty() { span.faint { "none" } }
-                (devices::labels(&device.labels))
             }
             dt { "Added" } dd { (ui::when(detail.made_at, ask.now)) }
             dt { "Id" } dd { code { (detail.id) } }
@@ -298,6 +300,15 @@ async fn leave(State(web): State<Web>, ask: Ask) -> Answer {
         "{client} is told to forget the key of {topic}. To shut it out for sure, rotate the topic."
     );
     changed(&web, &ask, Operation::RemoveTopicClient { topic, client }, done).await
+}
+
+async fn label(State(web): State<Web>, ask: Ask) -> Answer {
+    web.demand(&ask, Permission::Operate).await?;
+    let client = ask.fields.text("name")?.to_string();
+    match labels::operation(&ask, Labelled::Client(client)) {
+        Ok(operation) => changed(&web, &ask, operation, "The labels were changed.".into()).await,
+        Err(error) => show(&web, &ask, Some(error.into())).await,
+    }
 }
 
 async fn rotate(State(web): State<Web>, ask: Ask) -> Answer {

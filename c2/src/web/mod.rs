@@ -30,6 +30,7 @@ mod created;
 mod device;
 mod devices;
 mod door;
+mod labels;
 mod links;
 mod many;
 mod map;

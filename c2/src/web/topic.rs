@@ -8,10 +8,10 @@ use maud::{Markup, html};
 
 use super::ask::{Answer, Ask, Failure, Flash};
 use super::many::{self, ONCE};
-use super::{Web, device, devices, topics, ui};
+use super::{Web, device, devices, labels, topics, ui};
 use crate::domain::{
-    Error, Member, Operation, Permission, Receivers, RotationPlan, Selector, Sorted, Standing,
-    TopicView,
+    Error, Labelled, Member, Operation, Permission, Receivers, RotationPlan, Selector, Sorted,
+    Standing, TopicView,
 };
 use crate::service::Service;
 
@@ -22,6 +22,7 @@ const ROWS: usize = 50;
 pub fn routes() -> Router<Web> {
     Router::new()
         .route("/topic", get(topic))
+        .route("/topic/label", post(label))
         .route("/topic/members", post(members))
         .route("/topic/rotate", get(ask_rotate).post(rotate))
         .route("/topic/remove", get(ask_remove).post(remove))
@@ -63,6 +64,10 @@ async fn topic(State(web): State<Web>, ask: Ask) -> Answer {
         }
         @if may { section.card { h2 { "Add or take many" } (many_form(&ask, &view.name)) } }
         section.card {
+            h2 { "Labels" }
+            (labels::editor(&ask, "/topic/label", &view.name, "/topics", &view.labels))
+        }
+        section.card {
             h2 { "History" }
             div.live #history data-live {
                 (device::histories(&ask, &history, &href(&view.name), "records"))
@@ -92,10 +97,6 @@ fn facts(ask: &Ask, view: &TopicView) -> Markup {
             dd {
                 (ui::number(members.all()))
                 @if members.all() > 0 { ", " (ui::number(members.confirmed)) " of them hold the key that they should" }
-            }
-            @if !view.labels.is_empty() {
-                dt { "Labels" }
-                dd { @for (name, value) in &view.labels { (ui::badge("plain", &format!("{name}={value}"))) " " } }
             }
         }
     }
@@ -193,6 +194,14 @@ async fn members(State(web): State<Web>, ask: Ask) -> Answer {
         false => (format!("Devices taken from {topic}"), "told to forget"),
     };
     many::results(&ask, &title, done, &names, &results, (&href(&topic), "To the topic"))
+}
+
+async fn label(State(web): State<Web>, ask: Ask) -> Answer {
+    web.demand(&ask, Permission::Operate).await?;
+    let topic = ask.fields.text("name")?.to_string();
+    let operation = labels::operation(&ask, Labelled::Topic(topic.clone()))?;
+    web.apply(&ask, operation).await?;
+    Ok(web.back(&ask, &href(&topic), Flash::done("The labels were changed.")))
 }
 
 async fn ask_rotate(State(web): State<Web>, ask: Ask) -> Answer {
