@@ -67,11 +67,12 @@ fn it_stops_where_too_many_fail_and_finishes_when_they_are_back() {
     let number = service.run_policy(&ann(), "all").unwrap().number;
     let stopped = waits_for(&service, number, CampaignState::Stopped);
     println!("stopped: {stopped:?}");
-    assert_eq!((stopped.failed, stopped.total), (100, 1000));
-    assert!(stopped.why.unwrap().contains("100 of 1000 failed"));
-    assert_eq!(stopped.confirmed, 900);
+    // More than five in a hundred are enough.
+    assert_eq!((stopped.confirmed, stopped.failed + stopped.rotated), (900, 100));
+    assert!(stopped.failed > 50, "{stopped:?}");
+    assert!(stopped.why.unwrap().contains("of 1000 failed, which is more than 5 %"));
     let failed = service.campaign_items(number, Some(ItemState::Failed), 0, 100).unwrap();
-    assert_eq!(failed.len(), 100);
+    assert_eq!(failed.len() as i64, stopped.failed);
     assert!(failed.iter().all(|item| item.name.ends_with('7')), "{failed:?}");
     assert_eq!(failed[0].why.as_deref(), Some("not confirmed in time"));
 

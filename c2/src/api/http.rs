@@ -260,6 +260,10 @@ fn set(message: &mut DynamicMessage, path: &str, text: &str) -> Result<(), Statu
         (Kind::String, None) => Value::String(text.into()),
         (Kind::Int64, None) => Value::I64(text.parse().map_err(|_| wrong("number"))?),
         (Kind::Int32, None) => Value::I32(text.parse().map_err(|_| wrong("number"))?),
+        (Kind::Enum(names), None) => {
+            let named = names.get_value_by_name(text).ok_or_else(|| wrong("word of those"))?;
+            Value::EnumNumber(named.number())
+        }
         (Kind::Bool, None) => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
         _ => return Err(wrong("thing for a path or query")),
     };

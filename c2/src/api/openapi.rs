@@ -124,14 +124,15 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
         json!({ "text/event-stream": { "schema": { "type": "string" } } })
     };
     let mut responses = json!({ "200": { "description": "Done.", "content": content } });
-    if route.permission == Some(Permission::Operate) || method.name() == "NewClient" {
+    let fleet = !["Policy", "Campaign"].iter().any(|what| method.name().contains(what));
+    if fleet && (route.permission == Some(Permission::Operate) || method.name() == "NewClient") {
         responses["200"]["headers"] = json!({ "e4-operation": {
             "description": "Number of the audit record, for GetOperation.",
             "required": true,
             "schema": { "type": "string", "pattern": "^[0-9]+$" },
         } });
     }
-    let exists = matches!(method.name(), "NewClient" | "CreateToken").then_some("409");
+    let exists = matches!(method.name(), "NewClient" | "CreateToken" | "CreatePolicy").then_some("409");
     for status in ["400", "401", "403", "404", "429", "503", "504"].into_iter().chain(exists) {
         responses[status] = json!({ "$ref": "#/components/responses/Refused" });
     }

@@ -87,13 +87,13 @@ const TABLES: [&str; 18] = [
     "SELECT id, name, kind, hash, role, messages, made_at, expires_at FROM tokens ORDER BY id",
     "SELECT id, name, actor, digest, results, made_at FROM batches ORDER BY id",
     "SELECT kind, subject, name, value FROM labels ORDER BY kind, subject, name",
+    "SELECT campaign, position, kind, subject, canary, state, epoch, begun_at, ended_at, why \
+     FROM campaign_items ORDER BY campaign, position",
     "SELECT id, name, spec, paused, made_at, next_at, last_at, runs FROM policies ORDER BY id",
     "SELECT policy, kind, subject, joins, leaves FROM policy_marks ORDER BY policy, kind, subject",
     "SELECT id, policy, name, spec, state, why, made_at, resumed_at, ended_at, next_at FROM \
      campaigns \
      ORDER BY id",
-    "SELECT campaign, position, kind, subject, canary, state, epoch, begun_at, ended_at, why \
-     FROM campaign_items ORDER BY campaign, position",
 ];
 
 /// Every row of every table.
