@@ -14,7 +14,10 @@ use common::database::{Hands, NOON, ann, join, new_client, new_topic};
 use common::fleet::{apply, unlock};
 use e4::protect::protect_signed;
 use e4::{ClientId, IdKey, Mode, SigningKey, Timestamp};
-use e4_c2::domain::{Credential, Error, Operation, Page, State};
+use e4_c2::domain::{
+    CampaignState, Credential, Error, ItemState, Labelled, Operation, Pace, Page, PolicySpec,
+    Receivers, Selector, State, Target, Trigger,
+};
 use e4_c2::service::Service;
 use e4_c2::store::{KeyOfClient, Sqlite, Store, Tx, Verified};
 
@@ -113,6 +116,72 @@ fn check_2(service: &Service, path: &Path) {
     assert_eq!(name, "eye of the plant");
 }
 
+/// What the fixtures from schema 3 on have besides.
+fn fill_3(service: &Service) {
+    for operation in labelled() {
+        apply(service, operation);
+    }
+    let receivers = Receivers::Names(vec!["fan".into()]);
+    apply(service, join("plant/site", "fan"));
+    apply(service, join("plant/site", "eye"));
+    let topic = "plant/site".to_string();
+    apply(service, Operation::RotateTopic { topic, receivers, deadline: 60 });
+    service.create_policy(&ann(), "nightly", &nightly()).unwrap();
+    let leavers = PolicySpec { triggers: vec![Trigger::Leaves(1)], ..nightly() };
+    service.create_policy(&ann(), "leavers", &leavers).unwrap();
+    service.pause_policy(&ann(), "leavers").unwrap();
+    service.run_policy(&ann(), "nightly").unwrap();
+    service.advance(&mut 0).unwrap();
+    service.pause_campaign(&ann(), 1).unwrap();
+}
+
+fn labelled() -> [Operation; 4] {
+    let label = |of| Operation::SetLabel { of, name: "site".into(), value: "berlin".into() };
+    [
+        new_topic("plant/site"),
+        label(Labelled::Topic("plant/site".into())),
+        new_client("gate"),
+        label(Labelled::Client("gate".into())),
+    ]
+}
+
+fn nightly() -> PolicySpec {
+    let berlin = Selector::Label { name: "site".into(), value: "berlin".into() };
+    PolicySpec {
+        description: "every night".into(),
+        targets: vec![Target::Clients(berlin.clone()), Target::Topics(berlin)],
+        triggers: vec![Trigger::Cron { expression: "0 3 * * *".into(), zone: "UTC".into() }],
+        pace: Pace { per_minute: 60, canary: 1, ..Pace::default() },
+    }
+}
+
+/// Labels, a rotation in its first stage, policies, a campaign in the middle.
+fn check_3(service: &Service) {
+    let labels = service.labels(&Labelled::Topic("plant/site".into())).unwrap();
+    assert_eq!(labels, [("site".into(), "berlin".into())]);
+    let plan = service.rotation_plan("plant/site").unwrap();
+    assert_eq!((plan.epoch, plan.receivers, plan.under_way_until), (2, 1, Some(NOON + 60_000)));
+    let policies = service.policies(&Page::first(10)).unwrap();
+    let [leavers, nightly_] = policies.as_slice() else { panic!("{policies:?}") };
+    assert_eq!((leavers.name.as_str(), leavers.paused, leavers.next_at), ("leavers", true, None));
+    // Noon of the test is 8:00 in the morning: the next night is that of the next day.
+    let night = NOON + 19 * 3_600_000;
+    assert_eq!((&nightly_.spec, nightly_.next_at), (&nightly(), Some(night)));
+    assert_eq!((nightly_.runs, nightly_.last_at), (1, Some(NOON)));
+    let campaign = service.campaign(1).unwrap();
+    assert_eq!((campaign.state, campaign.rotated), (CampaignState::Paused, 1));
+    let items = service.campaign_items(1, None, 0, 10).unwrap();
+    let items: Vec<_> = items.iter().map(|at| (at.name.as_str(), at.canary, at.state)).collect();
+    let expected = [("gate", true, ItemState::Rotated), ("plant/site", false, ItemState::Waiting)];
+    assert_eq!(items, expected);
+    apply(service, Operation::RemoveClient { client: "gate".into(), rotate: false });
+    apply(service, Operation::RemoveTopic { topic: "plant/site".into() });
+    service.resume_campaign(&ann(), 1).unwrap();
+    service.advance(&mut 0).unwrap();
+    let campaign = service.campaign(1).unwrap();
+    assert_eq!((campaign.state, campaign.gone), (CampaignState::Finished, 2), "{campaign:?}");
+}
+
 /// A message that a client sent when the fixture was written.
 fn message(service: &Service) -> Vec<u8> {
     if service.mode() == Mode::Symmetric {
@@ -185,8 +254,9 @@ fn check(service: &Service, version: i64, mode: Mode, message: &[u8]) {
     let Ok(Verified::Intact(head)) = service.store().verify_audit() else { panic!("audit") };
     let records = service.audit_records(0, 100).unwrap();
     let records_of_1 = if mode == Mode::PublicKey { 24 } else { 21 };
-    // Two for the batch, two for its end.
-    assert_eq!(head.seq, records_of_1 + if version > 1 { 4 } else { 0 });
+    // Two for the batch, two for its end; thirteen for what came with schema 3, four for its end.
+    let newer = if version > 1 { 4 } else { 0 } + if version > 2 { 17 } else { 0 };
+    assert_eq!(head.seq, records_of_1 + newer);
     assert_eq!(records.len() as i64, head.seq);
     assert_eq!(records[0].detail, r#"{"client":"pump","credential":"Key","epoch":1}"#);
 
@@ -214,7 +284,10 @@ fn opens(version: i64, name: &str, mode: Mode) {
         .unwrap()
         .query_row("SELECT MAX(version) FROM schema_versions", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(now, 2);
+    assert_eq!(now, 3);
+    if version > 2 {
+        check_3(&service);
+    }
     if version > 1 {
         check_2(&service, &path);
     }
@@ -247,52 +320,79 @@ fn schema_2_pk() {
     opens(2, "schema-2-pk", Mode::PublicKey);
 }
 
-/// Every row of the old tables is as it was, and the new tables are ready.
 #[test]
-fn nothing_is_lost_from_1_to_2() {
-    for name in ["schema-1-sk", "schema-1-pk"] {
+fn schema_3_sk() {
+    opens(3, "schema-3-sk", Mode::Symmetric);
+}
+
+#[test]
+fn schema_3_pk() {
+    opens(3, "schema-3-pk", Mode::PublicKey);
+}
+
+/// Every row of the old tables is as it was in every column that there was, and the new tables are
+/// ready.
+#[test]
+fn nothing_is_lost() {
+    for name in ["schema-1-sk", "schema-1-pk", "schema-2-sk", "schema-2-pk"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c2.sqlite");
         std::fs::copy(fixture(&format!("{name}.sqlite")), &path).unwrap();
-        let rows = |new: bool| {
-            let database = rusqlite::Connection::open(&path).unwrap();
-            let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
-            let tables: Vec<String> = database
-                .prepare(tables)
-                .unwrap()
-                .query_map([], |row| row.get(0))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            let mut all = Vec::new();
-            for table in &tables {
-                let mut rows = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-                let columns = rows.column_count();
-                let rows = rows.query_map([], |row| {
-                    let value = |at| row.get::<_, rusqlite::types::Value>(at);
-                    let values: Vec<_> = (0..columns).map(|at| value(at).unwrap()).collect();
-                    Ok(format!("{table} {values:?}"))
-                });
-                all.extend(rows.unwrap().map(Result::unwrap));
-            }
-            let added = [
-                "schema_versions [Integer(2)",
-                "counters [Text(\"tokens\")",
-                "counters [Text(\"batches\")",
-            ];
-            all.retain(|row| !added.iter().any(|start| row.starts_with(start)));
-            all.sort();
-            assert_eq!(
-                tables.contains(&"tokens".into()) && tables.contains(&"batches".into()),
-                new
-            );
-            all
-        };
-        let before = rows(false);
+        let tables = tables(&path);
+        let before = rows(&path, &tables);
         assert!(before.len() > 40, "{}", before.len());
         drop(open(&path));
-        assert_eq!(rows(true), before);
+        let mut after = rows(&path, &tables);
+        let counters = ["tokens", "batches", "policies", "campaigns"];
+        let added = |row: &String| {
+            let new = row.starts_with("schema_versions ")
+                || counters.iter().any(|of| *row == format!("counters [Text({of:?}), Integer(0)]"));
+            new && !before.contains(row)
+        };
+        let count = after.len();
+        after.retain(|row| !added(row));
+        assert_eq!(after, before);
+        let versions = if name.starts_with("schema-1") { 2 } else { 1 };
+        assert_eq!(count - after.len(), versions * 3, "a version and two counters each");
+        let found = self::tables(&path);
+        for new in ["tokens", "batches", "labels", "policies", "policy_marks", "campaigns"] {
+            assert!(found.iter().any(|(table, _)| table == new), "{new}");
+        }
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let moved = "SELECT SUM(joins) + SUM(leaves) + SUM(stage) FROM \
+                     (SELECT joins, leaves, stage FROM topics \
+                     UNION ALL SELECT joins, leaves, 0 FROM clients)";
+        let moved: i64 = database.query_row(moved, [], |row| row.get(0)).unwrap();
+        assert_eq!(moved, 0);
     }
+}
+
+/// Tables and their columns.
+fn tables(path: &Path) -> Vec<(String, String)> {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let all = "SELECT t.name, group_concat(c.name, ', ') FROM sqlite_schema t, \
+               pragma_table_info(t.name) c WHERE t.type = 'table' GROUP BY t.name ORDER BY t.name";
+    let mut all = database.prepare(all).unwrap();
+    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Every row of tables, in these columns.
+fn rows(path: &Path, tables: &[(String, String)]) -> Vec<String> {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let mut all = Vec::new();
+    for (table, columns) in tables {
+        let mut rows = database.prepare(&format!("SELECT {columns} FROM {table}")).unwrap();
+        let count = rows.column_count();
+        let rows = rows.query_map([], |row| {
+            let value = |at| row.get::<_, rusqlite::types::Value>(at);
+            let values: Vec<_> = (0..count).map(|at| value(at).unwrap()).collect();
+            Ok(format!("{table} {values:?}"))
+        });
+        all.extend(rows.unwrap().map(Result::unwrap));
+    }
+    all.sort();
+    all
 }
 
 /// A schema that has the same tables as an old one that was brought up.
@@ -343,7 +443,7 @@ fn other_files() {
 #[test]
 #[ignore = "writes the fixtures; only before a schema is released"]
 fn write_fixtures() {
-    for (name, mode) in [("schema-2-sk", Mode::Symmetric), ("schema-2-pk", Mode::PublicKey)] {
+    for (name, mode) in [("schema-3-sk", Mode::Symmetric), ("schema-3-pk", Mode::PublicKey)] {
         let path = fixture(&format!("{name}.sqlite"));
         let _ = std::fs::remove_file(&path);
         let database = Box::new(Sqlite::file(&path).unwrap());
@@ -351,6 +451,7 @@ fn write_fixtures() {
         let service = Service::new(Arc::new(store), Hands::at(NOON));
         fill(&service);
         fill_2(&service);
+        fill_3(&service);
         let message = message(&service);
         std::fs::write(fixture(&format!("{name}.message")), hex::encode(message) + "\n").unwrap();
         drop(service);
