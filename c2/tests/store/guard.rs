@@ -527,7 +527,7 @@ pub fn a_newer_schema_is_refused(open: Open) {
     meddle(&*open(), "INSERT INTO schema_versions (version, applied_at) VALUES (1000, 0)");
     let before = dump(&*open());
     let error = Store::open(open(), &unlock(), None, NOON).err().unwrap();
-    let expected = "database: its schema has version 1000, and this program knows 2 at most: use \
+    let expected = "database: its schema has version 1000, and this program knows 3 at most: use \
                     a newer one";
     assert_eq!(error.to_string(), expected);
     assert_eq!(dump(&*open()), before);
