@@ -14,8 +14,8 @@ use common::postgres::server;
 use common::world::World;
 use e4::Mode;
 use e4_c2::domain::{
-    Campaign, CampaignState, Clock, Error, ItemState, Operation, Pace, PolicySpec, Selector,
-    Target, Trigger, Window,
+    Campaign, CampaignState, Clock, Error, ItemState, Operation, Pace, PolicySpec, Receivers,
+    Selector, Target, Trigger, Window,
 };
 use e4_c2::schedule::Scheduler;
 use e4_c2::service::Service;
@@ -67,10 +67,10 @@ fn it_stops_where_too_many_fail_and_finishes_when_they_are_back() {
     let number = service.run_policy(&ann(), "all").unwrap().number;
     let stopped = waits_for(&service, number, CampaignState::Stopped);
     println!("stopped: {stopped:?}");
-    // More than five in a hundred are enough.
-    assert_eq!((stopped.confirmed, stopped.failed + stopped.rotated), (900, 100));
-    assert!(stopped.failed > 50, "{stopped:?}");
-    assert!(stopped.why.unwrap().contains("of 1000 failed, which is more than 5 %"));
+    // As soon as it is more than one in twenty.
+    assert!((51..=100).contains(&stopped.failed), "{stopped:?}");
+    assert_eq!((stopped.confirmed, stopped.rotated + stopped.failed), (900, 100));
+    assert!(stopped.why.unwrap().ends_with("of 1000 failed, which is more than 5 %"));
     let failed = service.campaign_items(number, Some(ItemState::Failed), 0, 100).unwrap();
     assert_eq!(failed.len() as i64, stopped.failed);
     assert!(failed.iter().all(|item| item.name.ends_with('7')), "{failed:?}");
@@ -197,6 +197,98 @@ fn some_come_first_within_a_part_of_the_day() {
         let address = server.database();
         canaries_and_window(Box::new(Postgres::new(&address, None, None).unwrap()));
     }
+}
+
+/// One key that cannot be rotated does not hold back the others, nor another campaign.
+#[test]
+fn what_is_busy_lets_others_go_before() {
+    let (service, clock) = fleet(Box::new(Sqlite::memory().unwrap()), 2);
+    for topic in ["a", "b", "c"] {
+        apply(&service, new_topic(topic));
+        apply(&service, join(topic, "c000"));
+    }
+    // A rotation of the first by hand is under way.
+    let receivers = Receivers::Names(Vec::new());
+    let by_hand = Operation::RotateTopic { topic: "a".into(), receivers, deadline: 1800 };
+    apply(&service, by_hand);
+    let pace = Pace { per_minute: 60, patience: 60, zero_loss: true, ..Pace::default() };
+    let topics = PolicySpec { targets: vec![Target::Topics(Selector::Any)], ..clients(pace) };
+    service.create_policy(&ann(), "topics", &topics).unwrap();
+    let number = service.run_policy(&ann(), "topics").unwrap().number;
+    let mut seen = 0;
+    let mut all = Vec::new();
+    for _ in 0..200 {
+        service.advance(&mut seen).unwrap();
+        clock.turn(1000);
+        let items = service.campaign_items(number, None, 0, 10).unwrap();
+        all.push(items.into_iter().map(|item| item.state).collect::<Vec<_>>());
+    }
+    use ItemState::{Failed, Rotated, Waiting};
+    assert_eq!(all[4], [Waiting, Rotated, Rotated]);
+    // Nobody is there to take a key: in the end it is given up.
+    assert_eq!(all[199], [Failed, Failed, Failed]);
+    let campaign = service.campaign(number).unwrap();
+    assert_eq!((campaign.state, campaign.failed), (CampaignState::Finished, 3));
+    let items = service.campaign_items(number, None, 0, 10).unwrap();
+    assert!(items[0].why.as_ref().unwrap().contains("is under way"), "{items:?}");
+}
+
+/// Ten thousand clients that do not answer: what a look costs.
+#[test]
+fn a_large_campaign_is_bounded_work() {
+    const CLIENTS: usize = 10_000;
+    let clock = Hands::at(e4_c2::domain::SystemClock.now());
+    let store =
+        Store::open(Box::new(Sqlite::memory().unwrap()), &unlock(), Some(Mode::Symmetric), 0);
+    let service = Service::new(Arc::new(store.unwrap()), clock.clone());
+    for page in 0..CLIENTS / 1000 {
+        let names = (0..1000).map(|number| new_client(&format!("c{page}-{number}")));
+        service.apply_all(&ann(), &names.collect::<Vec<_>>()).unwrap();
+    }
+    service.create_policy(&ann(), "all", &clients(Pace::default())).unwrap();
+    let mut seen = 0;
+    let timed = |work: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed()
+    };
+    let begin = timed(&mut || {
+        service.run_policy(&ann(), "all").unwrap();
+    });
+    let mut steps = Vec::new();
+    while service.campaign(1).unwrap().waiting > 0 {
+        steps.push(timed(&mut || {
+            service.advance(&mut seen).unwrap();
+        }));
+        clock.turn(20);
+    }
+    // Nothing is confirmed: it looks, and ever more seldom.
+    let mut looks = Vec::new();
+    let mut waited = 0;
+    while waited < 1_800_000 {
+        let mut next_at = None;
+        looks.push(timed(&mut || next_at = service.advance(&mut seen).unwrap().next_at));
+        let wait = (next_at.unwrap() - clock.now()).max(1);
+        clock.turn(wait);
+        waited += wait;
+    }
+    let idle = timed(&mut || {
+        for _ in 0..100 {
+            service.advance(&mut seen).unwrap();
+        }
+    });
+    let most = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
+    println!(
+        "begin {begin:?}; {} steps, the longest {:?}; {} looks in half an hour, the longest {:?}; \
+         nothing due {:?}",
+        steps.len(),
+        most(&steps),
+        looks.len(),
+        most(&looks),
+        idle / 100
+    );
+    assert_eq!(steps.len(), CLIENTS / 200);
+    assert!(looks.len() < 150, "{}", looks.len());
 }
 
 /// Two servers go on with one campaign at the same moments.

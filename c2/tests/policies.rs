@@ -303,6 +303,7 @@ fn what_is_refused() {
     refused("", &good, "name");
     refused("p", &cron("t", "0 3 * *", "UTC"), "cron");
     refused("p", &cron("t", "0 25 * * *", "UTC"), "cron");
+    refused("p", &cron("t", "0 3 30 2 *", "UTC"), "cron");
     refused("p", &cron("t", "0 3 * * *", "Mars/Olympus"), "zone");
     refused("p", &spec("t", Trigger::Joins(0)), "triggers");
     refused("p", &PolicySpec { targets: Vec::new(), ..good.clone() }, "targets");
@@ -313,6 +314,114 @@ fn what_is_refused() {
     let again = service.create_policy(&ann(), "p", &good);
     assert!(matches!(again, Err(Error::Exists { .. })));
     assert_eq!(service.policies(&Page::first(10)).unwrap().len(), 1);
+}
+
+/// A run that is due once comes, also when the policy rested or was changed before.
+#[test]
+fn once_is_not_lost() {
+    let clock = Hands::at(at("2026-01-01T00:00:00Z"));
+    let service = open(Box::new(Sqlite::memory().unwrap()), &clock);
+    for topic in ["a", "b"] {
+        apply(&service, new_topic(topic));
+        service.create_policy(&ann(), topic, &spec(topic, Trigger::Once)).unwrap();
+    }
+    service.pause_policy(&ann(), "a").unwrap();
+    let mut changed = spec("b", Trigger::Once);
+    changed.triggers.push(Trigger::Cron { expression: "0 3 * * *".into(), zone: "UTC".into() });
+    service.update_policy(&ann(), "b", &changed).unwrap();
+    let newest = service.newest_record().unwrap();
+    let record = &service.audit_records(newest - 1, 1).unwrap()[0];
+    assert_eq!(record.action, "update_policy");
+    assert!(record.detail.contains("0 3 * * *"), "{}", record.detail);
+    let mut seen = 0;
+    settle(&service, &mut seen);
+    assert_eq!((epoch(&service, "a"), epoch(&service, "b")), (1, 2));
+    service.resume_policy(&ann(), "a").unwrap();
+    settle(&service, &mut seen);
+    assert_eq!((epoch(&service, "a"), epoch(&service, "b")), (2, 2));
+    // By hand is no second time of it.
+    for topic in ["a", "b"] {
+        clock.turn(1000);
+        settle(&service, &mut seen);
+        service.run_policy(&ann(), topic).unwrap();
+        settle(&service, &mut seen);
+        assert_eq!((epoch(&service, topic), runs(&service, topic).len()), (3, 2));
+    }
+    assert_eq!(service.policy("a").unwrap().next_at, None);
+    assert_eq!(service.policy("b").unwrap().next_at.map(text).unwrap(), "2026-01-01T03:00:00Z");
+}
+
+/// Clients leave a topic that is removed while they are told of it.
+#[test]
+fn a_topic_that_goes_is_left_by_its_clients() {
+    let clock = Hands::at(at("2026-01-01T00:00:00Z"));
+    let service = open(Box::new(Sqlite::memory().unwrap()), &clock);
+    apply(&service, new_topic("t"));
+    for client in ["in", "out", "never"] {
+        apply(&service, new_client(client));
+    }
+    apply(&service, join("t", "in"));
+    apply(&service, join("t", "out"));
+    apply(&service, leave("t", "out"));
+    let targets = vec![Target::Clients(Selector::Any)];
+    let spec = PolicySpec { targets, ..spec("", Trigger::Leaves(1)) };
+    service.create_policy(&ann(), "leavers", &spec).unwrap();
+    let mut seen = 0;
+    settle(&service, &mut seen);
+    apply(&service, Operation::RemoveTopic { topic: "t".into() });
+    settle(&service, &mut seen);
+    assert_eq!(runs(&service, "leavers").len(), 0);
+    while service.store().write(|tx| tx.fan_out_page(100, 0)).unwrap() {}
+    settle(&service, &mut seen);
+    let keys =
+        ["in", "out", "never"].map(|name| service.client_state(name).unwrap().deliveries[0].epoch);
+    assert_eq!(keys, [2, 1, 1]);
+}
+
+/// A policy that runs often does not fill the database.
+#[test]
+fn old_campaigns_are_forgotten() {
+    forgets(Box::new(Sqlite::memory().unwrap()), 1030);
+    if let Some(server) = server() {
+        forgets(Box::new(Postgres::new(&server.database(), None, None).unwrap()), 1002);
+    }
+}
+
+fn forgets(database: Box<dyn Database>, times: i64) {
+    let clock = Hands::at(at("2026-01-01T00:00:00Z"));
+    let service = open(database, &clock);
+    apply(&service, new_topic("t"));
+    service.create_policy(&ann(), "p", &cron("t", "* * * * *", "UTC")).unwrap();
+    let mut seen = 0;
+    for _ in 0..times {
+        clock.turn(60_000);
+        settle(&service, &mut seen);
+    }
+    assert_eq!(service.policy("p").unwrap().runs, times);
+    assert_eq!(runs(&service, "p").len(), 1000);
+    assert!(matches!(
+        service.campaign_items(times - 1000, None, 0, 10),
+        Err(Error::NotFound { .. })
+    ));
+    assert_eq!(service.campaign_items(times - 999, None, 0, 10).unwrap().len(), 1);
+    // One that is large takes the place of many.
+    let clients = (0..20_000).map(|number| new_client(&format!("c{number}")));
+    service.apply_all(&ann(), &clients.collect::<Vec<_>>()).unwrap();
+    let targets = vec![Target::Clients(Selector::Any)];
+    let large = PolicySpec { targets, ..cron("t", "* * * * *", "UTC") };
+    service.update_policy(&ann(), "p", &large).unwrap();
+    for _ in 0..6 {
+        clock.turn(1000);
+        settle(&service, &mut seen);
+        let number = match service.run_policy(&ann(), "p") {
+            Ok(run) => run.number,
+            Err(_) => service.campaigns(Some("p"), None, 1).unwrap()[0].number,
+        };
+        service.cancel_campaign(&ann(), number).unwrap();
+    }
+    let kept: i64 =
+        service.campaigns(Some("p"), None, 100).unwrap().iter().map(|at| at.total).sum();
+    assert!((100_000..=150_000).contains(&kept), "{kept}");
 }
 
 /// Two servers look at the same moment, through a week of hours.

@@ -16,6 +16,8 @@ use crate::store::{Begun, CampaignRow, Subject, Tx};
 const TOGETHER: i64 = 200;
 /// How soon a campaign that waits is looked at again.
 const LOOK: Millis = 1000;
+/// How late, when nothing was rotated for long.
+const LOOK_LATE: Millis = 30_000;
 
 impl Service {
     /// Runs of policies before a number, of one policy or of all, the newest first.
@@ -182,7 +184,9 @@ fn go_on(tx: &mut Tx, now: Millis, campaign: &mut CampaignRow) -> Result<bool> {
         tx.audit(now, &who, "finish_campaign", &detail)?;
         return Ok(true);
     }
-    campaign.next_at = Some(now + LOOK);
+    let look = look(&begun, patience, now);
+    campaign.next_at = Some(look);
+    let canaries = begun.canaries_open > 0;
     if counts.waiting == 0 {
         return Ok(false);
     }
@@ -190,28 +194,57 @@ fn go_on(tx: &mut Tx, now: Millis, campaign: &mut CampaignRow) -> Result<bool> {
         let opens = calendar::opens(window, now)?;
         if opens > now {
             // What was begun is looked at until then.
-            campaign.next_at = Some(if counts.rotated > 0 { now + LOOK } else { opens });
+            campaign.next_at = Some(if counts.rotated > 0 { look.min(opens) } else { opens });
             return Ok(false);
         }
     }
     let limit = allowance(campaign, &begun, now).min(TOGETHER);
-    let waiting = tx.waiting_items(campaign.number, begun.canaries_open > 0, limit)?;
-    let mut changed = false;
+    // Those that are not ready let others go before.
+    let waiting = tx.waiting_items(campaign.number, canaries, TOGETHER)?;
+    let any = !waiting.is_empty();
+    let late =
+        begun.last_at.unwrap_or(campaign.resumed_at).max(campaign.resumed_at) + patience <= now;
+    let mut done = 0;
     for (position, subject) in waiting {
+        if done == limit {
+            break;
+        }
         match rotate(tx, now, &who, campaign, &subject) {
             Ok(epoch) => tx.begin_item(campaign.number, position, epoch, now)?,
-            // Its turn comes again.
-            Err(Error::Busy(_)) => continue,
+            // Its turn comes again, unless it lasts.
+            Err(Error::Busy(_)) if !late => continue,
             // It was removed this moment: the next look says so.
             Err(Error::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
+            Err(error @ (Error::Store(_) | Error::Message(_))) => return Err(error),
+            Err(error) => {
+                tx.refuse_item(campaign.number, position, &error.to_string(), now)?;
+            }
         }
-        changed = true;
+        done += 1;
     }
-    if changed && limit == TOGETHER {
+    if done == TOGETHER {
         campaign.next_at = Some(now);
+    } else if any {
+        let last_at = if done > 0 { Some(now) } else { begun.last_at };
+        campaign.next_at = Some(look.min(turn(campaign, last_at, now)));
     }
-    Ok(changed)
+    Ok(done > 0)
+}
+
+/// When the next turn may come.
+fn turn(campaign: &CampaignRow, last_at: Option<Millis>, now: Millis) -> Millis {
+    let apart = match i64::from(campaign.pace.per_minute) {
+        0 => 0,
+        rate => (60_000 + rate - 1) / rate,
+    };
+    last_at.map_or(now, |at| at.saturating_add(apart)).max(now + LOOK)
+}
+
+/// When to look again what became of keys: the later the longer none was rotated.
+fn look(begun: &Begun, patience: Millis, now: Millis) -> Millis {
+    let since = begun.last_at.map_or(0, |at| now.saturating_sub(at));
+    let look = now + (since / 10).clamp(LOOK, LOOK_LATE);
+    begun.oldest_at.map_or(look, |at| look.min((at + patience).max(now + 1)))
 }
 
 /// Why it does not go on by itself.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::calendar::{self, Calendar};
 use super::schedule::Advance;
@@ -22,6 +22,9 @@ const DESCRIPTION_MAX: usize = 1000;
 const PARTS_MAX: usize = 32;
 /// Names in a plan.
 const NAMES: usize = 100;
+/// Campaigns of a policy that are kept once they have ended, and keys of all of them.
+const CAMPAIGNS_KEPT: i64 = 1000;
+const KEYS_KEPT: i64 = 100_000;
 /// Seconds of patience: 10 to a week.
 const PATIENCE: std::ops::RangeInclusive<u32> = 10..=604_800;
 
@@ -33,7 +36,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check(spec: &PolicySpec) -> Result<()> {
+fn check(spec: &PolicySpec, now: Millis) -> Result<()> {
     if spec.description.len() > DESCRIPTION_MAX {
         return Err(Error::invalid("description", format!("has {DESCRIPTION_MAX} bytes at most")));
     }
@@ -48,7 +51,11 @@ fn check(spec: &PolicySpec) -> Result<()> {
     }
     for trigger in &spec.triggers {
         match trigger {
-            Trigger::Cron { expression, zone } => Calendar::new(expression, zone).map(drop)?,
+            Trigger::Cron { expression, zone } => {
+                if Calendar::new(expression, zone)?.after(now)?.is_none() {
+                    return Err(Error::invalid("cron", format!("{expression:?} never comes")));
+                }
+            }
             Trigger::Joins(count) | Trigger::Leaves(count) => {
                 if !(1..=1_000_000).contains(count) {
                     return Err(Error::invalid("triggers", "count from 1 to 1,000,000"));
@@ -73,10 +80,13 @@ fn check(spec: &PolicySpec) -> Result<()> {
     pace.window.as_ref().map_or(Ok(()), calendar::check)
 }
 
-/// When it is due next by the calendar.
-fn next(spec: &PolicySpec, now: Millis) -> Result<Option<Millis>> {
+/// When it is due next: now for once, else by the calendar.
+fn next(policy: &Policy, now: Millis) -> Result<Option<Millis>> {
+    if policy.runs == 0 && policy.spec.triggers.contains(&Trigger::Once) {
+        return Ok(Some(now));
+    }
     let mut first = None;
-    for trigger in &spec.triggers {
+    for trigger in &policy.spec.triggers {
         if let Trigger::Cron { expression, zone } = trigger {
             let at = Calendar::new(expression, zone)?.after(now)?;
             first = match (first, at) {
@@ -146,11 +156,14 @@ fn run(
         next_at: Some(now),
     };
     tx.insert_campaign(&mut campaign, subjects)?;
-    for (subject, _) in subjects {
-        tx.mark(policy.number, subject)?;
-    }
+    tx.mark_items(policy.number, campaign.number)?;
+    tx.forget_campaigns(policy.number, CAMPAIGNS_KEPT, KEYS_KEPT)?;
     policy.last_at = Some(now);
     policy.runs += 1;
+    // What was due until now is this run.
+    if policy.next_at.is_some_and(|at| at <= now) {
+        policy.next_at = next(policy, now)?;
+    }
     tx.update_policy(policy)?;
     let detail = json!({
         "policy": policy.name,
@@ -173,9 +186,7 @@ fn begin(tx: &mut Tx, now: Millis, policy: &mut Policy) -> Result<bool> {
         return Ok(false);
     }
     let mut subjects = subjects(tx, &policy.spec)?;
-    if due {
-        policy.next_at = next(&policy.spec, now)?;
-    } else {
+    if !due {
         let mut reached = HashSet::new();
         for kind in [Subject::TOPIC, Subject::CLIENT] {
             let rows = tx.moved_since(policy.number, kind, joins, leaves)?;
@@ -197,20 +208,20 @@ impl Service {
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Exists`] if the name is taken; [`Error::Store`].
     pub fn create_policy(&self, who: &Caller, name: &str, spec: &PolicySpec) -> Result<Policy> {
-        check_name(name)?;
-        check(spec)?;
         let now = self.clock.now();
-        let once = spec.triggers.contains(&Trigger::Once);
+        check_name(name)?;
+        check(spec, now)?;
         let mut policy = Policy {
             number: 0,
             name: name.into(),
             spec: spec.clone(),
             paused: false,
             made_at: now,
-            next_at: if once { Some(now) } else { next(spec, now)? },
+            next_at: None,
             last_at: None,
             runs: 0,
         };
+        policy.next_at = next(&policy, now)?;
         self.store.write(|tx| {
             tx.lock_audit()?;
             if !tx.insert_policy(&mut policy)? {
@@ -227,12 +238,12 @@ impl Service {
     /// # Errors
     /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Store`].
     pub fn update_policy(&self, who: &Caller, name: &str, spec: &PolicySpec) -> Result<Policy> {
-        check(spec)?;
         let now = self.clock.now();
-        let next_at = next(spec, now)?;
-        self.change_policy(who, name, "update_policy", |tx, policy| {
+        check(spec, now)?;
+        let detail = json!({ "policy": name, "spec": spec });
+        self.change_policy(who, "update_policy", name, &detail, |tx, policy| {
             policy.spec = spec.clone();
-            policy.next_at = if policy.paused { None } else { next_at };
+            policy.next_at = if policy.paused { None } else { next(policy, now)? };
             tx.mark_all(policy.number)
         })
     }
@@ -242,7 +253,7 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Store`].
     pub fn pause_policy(&self, who: &Caller, name: &str) -> Result<Policy> {
-        self.change_policy(who, name, "pause_policy", |_, policy| {
+        self.change_policy(who, "pause_policy", name, &json!({ "policy": name }), |_, policy| {
             (policy.paused, policy.next_at) = (true, None);
             Ok(())
         })
@@ -254,9 +265,10 @@ impl Service {
     /// [`Error::NotFound`], [`Error::Store`].
     pub fn resume_policy(&self, who: &Caller, name: &str) -> Result<Policy> {
         let now = self.clock.now();
-        self.change_policy(who, name, "resume_policy", |tx, policy| {
+        let detail = json!({ "policy": name });
+        self.change_policy(who, "resume_policy", name, &detail, |tx, policy| {
             if policy.paused {
-                (policy.paused, policy.next_at) = (false, next(&policy.spec, now)?);
+                (policy.paused, policy.next_at) = (false, next(policy, now)?);
                 tx.mark_all(policy.number)?;
             }
             Ok(())
@@ -266,8 +278,9 @@ impl Service {
     fn change_policy(
         &self,
         who: &Caller,
-        name: &str,
         action: &str,
+        name: &str,
+        detail: &Value,
         mut change: impl FnMut(&mut Tx, &mut Policy) -> Result<()>,
     ) -> Result<Policy> {
         let now = self.clock.now();
@@ -276,7 +289,7 @@ impl Service {
             let mut policy = tx.policy(name)?;
             change(tx, &mut policy)?;
             tx.update_policy(&policy)?;
-            tx.audit(now, who, action, &json!({ "policy": name }))?;
+            tx.audit(now, who, action, detail)?;
             Ok(policy)
         })
     }
@@ -366,9 +379,12 @@ impl Service {
     /// [`Error::Store`].
     pub(super) fn advance_policies(&self, seen: &mut i64) -> Result<Advance> {
         let now = self.clock.now();
-        let (newest, policies) =
-            self.store.read(|tx| Ok((tx.newest_record()?, tx.active_policies()?)))?;
-        let moved = newest != *seen;
+        let (newest, policies) = self.store.read(|tx| {
+            // Some leave while clients are told of a topic that was removed.
+            let newest = if tx.fans_out()? { -1 } else { tx.newest_record()? };
+            Ok((newest, tx.active_policies()?))
+        })?;
+        let moved = newest != *seen || newest < 0;
         let counts = |policy: &Policy| moves(&policy.spec) != (0, 0);
         let due = |policy: &Policy| policy.next_at.is_some_and(|at| at <= now);
         let mut changed = false;

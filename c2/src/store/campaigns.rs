@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Runs of policies, and the keys that they rotate.
 
-use super::database::{Row, params};
+use std::sync::LazyLock;
+
+use super::database::{Param, Row, params};
 use super::{Subject, Tx};
 use crate::domain::{
     Campaign, CampaignItem, CampaignState, Error, ItemState, Millis, Pace, Result, What,
@@ -47,7 +49,27 @@ pub struct Begun {
     pub last_minute: i64,
     /// When a turn came last.
     pub last_at: Option<Millis>,
+    /// When the turn came of the one that has not been confirmed the longest.
+    pub oldest_at: Option<Millis>,
 }
+
+/// Keys that are written with one statement.
+const TOGETHER: usize = 50;
+
+macro_rules! insert_items {
+    () => {
+        "INSERT INTO campaign_items (campaign, position, kind, subject, canary, state, epoch) VALUES "
+    };
+}
+
+static MANY_ITEMS: LazyLock<String> = LazyLock::new(|| {
+    let row = |at: usize| {
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|column| at * 5 + column);
+        format!("(?{a}, ?{b}, ?{c}, ?{d}, ?{e}, 0, 0)")
+    };
+    let rows: Vec<String> = (0..TOGETHER).map(row).collect();
+    format!("{}{}", insert_items!(), rows.join(", "))
+});
 
 macro_rules! select {
     ($rest:literal) => {
@@ -104,13 +126,53 @@ impl Tx<'_> {
                 campaign.next_at
             ],
         )?;
-        for (position, (subject, canary)) in (1i64..).zip(items) {
-            self.execute(
-                "INSERT INTO campaign_items (campaign, position, kind, subject, canary, state, \
-                 epoch) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
-                params![campaign.number, position, subject.kind, subject.row, *canary],
-            )?;
+        let rows: Vec<[Param; 5]> = (1i64..)
+            .zip(items)
+            .map(|(position, (subject, canary))| {
+                [
+                    campaign.number.into(),
+                    position.into(),
+                    subject.kind.into(),
+                    subject.row.into(),
+                    (*canary).into(),
+                ]
+            })
+            .collect();
+        for rows in rows.chunks(TOGETHER) {
+            if rows.len() == TOGETHER {
+                self.execute(&MANY_ITEMS, rows.as_flattened())?;
+                continue;
+            }
+            for row in rows {
+                self.execute(concat!(insert_items!(), "(?1, ?2, ?3, ?4, ?5, 0, 0)"), row)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Forgets the oldest campaigns of a policy that have ended, but for so many and so many keys.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn forget_campaigns(&mut self, policy: i64, campaigns: i64, keys: i64) -> Result<()> {
+        let row = self.query_one(
+            "SELECT MAX(id) FROM (SELECT id, state, SUM(keys) OVER (ORDER BY id DESC) AS keys, \
+             ROW_NUMBER() OVER (ORDER BY id DESC) AS place FROM (SELECT c.id, c.state, \
+             (SELECT COUNT(*) FROM campaign_items i WHERE i.campaign = c.id) AS keys \
+             FROM campaigns c WHERE c.policy = ?1) AS counted) AS ranked \
+             WHERE state > 3 AND (place > CAST(?2 AS BIGINT) OR keys > CAST(?3 AS BIGINT))",
+            params![policy, campaigns, keys],
+        )?;
+        let Some(last) = row.map_or(Ok(None), |row| row.int_or_null(0))? else { return Ok(()) };
+        self.execute(
+            "DELETE FROM campaign_items WHERE campaign IN \
+             (SELECT id FROM campaigns WHERE policy = ?1 AND id <= ?2 AND state > 3)",
+            params![policy, last],
+        )?;
+        self.execute(
+            "DELETE FROM campaigns WHERE policy = ?1 AND id <= ?2 AND state > 3",
+            params![policy, last],
+        )?;
         Ok(())
     }
 
@@ -328,6 +390,25 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Notes that a key whose turn came was refused.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn refuse_item(
+        &mut self,
+        campaign: i64,
+        position: i64,
+        why: &str,
+        now: Millis,
+    ) -> Result<()> {
+        self.execute(
+            "UPDATE campaign_items SET state = 3, begun_at = ?3, ended_at = ?3, why = ?4 \
+             WHERE campaign = ?1 AND position = ?2",
+            params![campaign, position, now, why],
+        )?;
+        Ok(())
+    }
+
     /// Looks what became of the keys whose turn came.
     ///
     /// # Errors
@@ -345,14 +426,14 @@ impl Tx<'_> {
         // Who never answers is through when the broker took the key.
         self.execute(
             "UPDATE campaign_items SET state = 2, ended_at = ?2, why = NULL WHERE campaign = ?1 \
-             AND state IN (1, 3) AND kind = 2 AND EXISTS (SELECT c.id FROM clients c \
+             AND state IN (1, 3) AND epoch > 0 AND kind = 2 AND EXISTS (SELECT c.id FROM clients c \
              WHERE c.id = campaign_items.subject AND (c.key_confirmed >= campaign_items.epoch \
              OR (c.answers = 0 AND c.key_handed >= campaign_items.epoch)))",
             params![campaign, now],
         )?;
         self.execute(
             "UPDATE campaign_items SET state = 2, ended_at = ?2, why = NULL WHERE campaign = ?1 \
-             AND state IN (1, 3) AND kind = 1 AND NOT EXISTS (SELECT h.client FROM holdings h \
+             AND state IN (1, 3) AND epoch > 0 AND kind = 1 AND NOT EXISTS (SELECT h.client FROM holdings h \
              JOIN clients c ON c.id = h.client WHERE h.kind = 1 \
              AND h.subject = campaign_items.subject AND h.wish <> 0 \
              AND NOT ((h.confirmed >= campaign_items.epoch AND h.sent >= campaign_items.epoch) \
@@ -391,8 +472,8 @@ impl Tx<'_> {
              COUNT(CASE WHEN begun_at >= ?2 AND state = 3 THEN 1 END), \
              COUNT(CASE WHEN begun_at >= ?2 AND state = 3 AND canary = 1 THEN 1 END), \
              COUNT(CASE WHEN canary = 1 AND state IN (0, 1) THEN 1 END), \
-             COUNT(CASE WHEN begun_at > ?3 THEN 1 END), MAX(begun_at) \
-             FROM campaign_items WHERE campaign = ?1",
+             COUNT(CASE WHEN begun_at > ?3 THEN 1 END), MAX(begun_at), \
+             MIN(CASE WHEN state = 1 THEN begun_at END) FROM campaign_items WHERE campaign = ?1",
             params![campaign.number, campaign.resumed_at, now - 60_000],
         )?;
         let Some(row) = row else { return Ok(Begun::default()) };
@@ -403,6 +484,7 @@ impl Tx<'_> {
             canaries_open: row.int(3)?,
             last_minute: row.int(4)?,
             last_at: row.int_or_null(5)?,
+            oldest_at: row.int_or_null(6)?,
         })
     }
 }

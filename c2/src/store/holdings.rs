@@ -466,6 +466,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether clients are still to be told of changes.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn fans_out(&mut self) -> Result<bool> {
+        Ok(self.query_one("SELECT id FROM fanouts LIMIT 1", &[])?.is_some())
+    }
+
     /// Tells the next clients of a change to look, at most `limit` of them; false if there was
     /// nothing to do.
     ///
@@ -506,6 +514,15 @@ impl Tx<'_> {
                 params![from, last, now],
             )?,
         };
+        if kind == 1 {
+            // The clients of a topic that was removed leave it here: it may have many.
+            self.execute(
+                "UPDATE clients SET leaves = leaves + 1 WHERE id IN (SELECT client FROM holdings \
+                 WHERE kind = 1 AND subject = ?1 AND client > ?2 AND client <= ?3 AND wish <> 0) \
+                 AND EXISTS (SELECT id FROM topics WHERE id = ?1 AND removed = 1)",
+                params![subject, from, last],
+            )?;
+        }
         match kind {
             1 => self.execute(
                 "UPDATE holdings SET tries = 0 WHERE kind = 1 AND subject = ?1 AND client > ?2 \

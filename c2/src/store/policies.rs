@@ -150,26 +150,38 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes it of one.
+    /// Notes it of those whose keys a campaign rotates.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn mark(&mut self, policy: i64, subject: &Subject) -> Result<()> {
-        let sql = match subject.kind {
-            Subject::TOPIC => {
-                "INSERT INTO policy_marks (policy, kind, subject, joins, leaves) \
-                 SELECT CAST(?1 AS BIGINT), 1, id, joins, leaves FROM topics WHERE id = ?2 \
-                 ON CONFLICT (policy, kind, subject) \
-                 DO UPDATE SET joins = EXCLUDED.joins, leaves = EXCLUDED.leaves"
-            }
-            _ => {
-                "INSERT INTO policy_marks (policy, kind, subject, joins, leaves) \
-                 SELECT CAST(?1 AS BIGINT), 2, id, joins, leaves FROM clients WHERE id = ?2 \
-                 ON CONFLICT (policy, kind, subject) \
-                 DO UPDATE SET joins = EXCLUDED.joins, leaves = EXCLUDED.leaves"
-            }
-        };
-        self.execute(sql, params![policy, subject.row])?;
+    pub fn mark_items(&mut self, policy: i64, campaign: i64) -> Result<()> {
+        self.execute(
+            "INSERT INTO policy_marks (policy, kind, subject, joins, leaves) \
+             SELECT CAST(?1 AS BIGINT), 1, t.id, t.joins, t.leaves FROM campaign_items i \
+             JOIN topics t ON t.id = i.subject WHERE i.campaign = ?2 AND i.kind = 1 \
+             ON CONFLICT (policy, kind, subject) \
+             DO UPDATE SET joins = EXCLUDED.joins, leaves = EXCLUDED.leaves",
+            params![policy, campaign],
+        )?;
+        self.execute(
+            "INSERT INTO policy_marks (policy, kind, subject, joins, leaves) \
+             SELECT CAST(?1 AS BIGINT), 2, c.id, c.joins, c.leaves FROM campaign_items i \
+             JOIN clients c ON c.id = i.subject WHERE i.campaign = ?2 AND i.kind = 2 \
+             ON CONFLICT (policy, kind, subject) \
+             DO UPDATE SET joins = EXCLUDED.joins, leaves = EXCLUDED.leaves",
+            params![policy, campaign],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets what was noted of those that are gone.
+    pub(super) fn forget_marks(&mut self) -> Result<()> {
+        self.execute(
+            "DELETE FROM policy_marks WHERE (kind = 1 AND NOT EXISTS \
+             (SELECT id FROM topics WHERE id = policy_marks.subject)) OR (kind = 2 AND NOT EXISTS \
+             (SELECT id FROM clients WHERE id = policy_marks.subject))",
+            &[],
+        )?;
         Ok(())
     }
 

@@ -133,6 +133,9 @@ impl Tx<'_> {
              (SELECT client FROM holdings WHERE kind = 2 AND subject = clients.id)",
             &[],
         )?;
+        if topics + clients > 0 {
+            self.forget_marks()?;
+        }
         Ok(topics + clients)
     }
 }
