@@ -132,7 +132,8 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             "schema": { "type": "string", "pattern": "^[0-9]+$" },
         } });
     }
-    let exists = matches!(method.name(), "NewClient" | "CreateToken" | "CreatePolicy").then_some("409");
+    let exists =
+        matches!(method.name(), "NewClient" | "CreateToken" | "CreatePolicy").then_some("409");
     for status in ["400", "401", "403", "404", "429", "503", "504"].into_iter().chain(exists) {
         responses[status] = json!({ "$ref": "#/components/responses/Refused" });
     }
