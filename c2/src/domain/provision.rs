@@ -332,7 +332,7 @@ mod tests {
         let secret = SigningKey::random().unwrap();
         let pair = {
             use base64::Engine as _;
-            super::URL_SAFE_NO_PAD.encode(&*secret.expose())
+            super::URL_SAFE_NO_PAD.encode(*secret.expose())
         };
         let public = format!("e4:1?name=pump&mode=pk&key={pair}&c2={c2}");
         Provision::parse(&public).unwrap();
