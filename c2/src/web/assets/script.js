@@ -93,8 +93,12 @@
       next.src = address.href;
     }
   };
+  // And once more when it is quiet: numbers over the whole fleet are kept for a moment.
+  let echo;
   const soon = () => {
     timer ??= setTimeout(refresh, Math.max(300, last + 2000 - Date.now()));
+    clearTimeout(echo);
+    echo = setTimeout(() => (timer ??= setTimeout(refresh)), 3000);
   };
 
   const tell = ({ kind, text, link, at }) => {
@@ -125,7 +129,11 @@
       tell(JSON.parse(message.data));
       soon();
     };
-    source.onopen = () => root.removeAttribute("data-cut-off");
+    source.onopen = () => {
+      root.removeAttribute("data-cut-off");
+      // What happened since the page was made, nobody told.
+      soon();
+    };
     source.onerror = () => {
       root.dataset.cutOff = "";
       // Where one has to sign in again there is no stream: the page says so when it is loaded.
