@@ -94,7 +94,7 @@ fn moments(
             let moment = date.at(hour, minute, 0, 0).to_zoned(zone.clone()).unwrap();
             all.push(moment.timestamp().as_millisecond());
         }
-        date = date + 1.day();
+        date += 1.day();
     }
     all.retain(|moment| *moment > from && *moment <= to);
     all

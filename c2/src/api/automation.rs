@@ -232,7 +232,7 @@ fn target(wanted: &pb::Target, before: Option<&PolicySpec>) -> Result<Vec<Target
     };
     // A label that was shown as a text comes back as the label.
     let labels = before.iter().flat_map(|before| &before.targets);
-    let label = labels.filter_map(|target| match target {
+    let mut label = labels.filter_map(|target| match target {
         Target::Topics(label @ Selector::Label { name, value })
         | Target::Clients(label @ Selector::Label { name, value })
             if format!("{name}={value}") == expr =>
@@ -241,7 +241,7 @@ fn target(wanted: &pb::Target, before: Option<&PolicySpec>) -> Result<Vec<Target
         }
         _ => None,
     });
-    let selector = label.last().unwrap_or(selector);
+    let selector = label.next_back().unwrap_or(selector);
     Ok(match wanted.r#type() {
         pb::TargetType::Topic => vec![Target::Topics(selector)],
         pb::TargetType::Client => vec![Target::Clients(selector)],
@@ -258,11 +258,11 @@ fn trigger(wanted: &pb::Trigger, before: Option<&PolicySpec>) -> Result<Trigger>
         pb::TriggerType::TimeInterval => {
             let Interval { expr } = serde_json::from_slice(&wanted.settings).map_err(wrong)?;
             let known = before.iter().flat_map(|before| &before.triggers);
-            let known = known.filter_map(|trigger| match trigger {
+            let mut known = known.filter_map(|trigger| match trigger {
                 Trigger::Cron { expression, zone } if *expression == expr => Some(zone.clone()),
                 _ => None,
             });
-            let zone = known.last().unwrap_or_else(|| UTC.into());
+            let zone = known.next_back().unwrap_or_else(|| UTC.into());
             Ok(Trigger::Cron { expression: five_fields(&expr)?, zone })
         }
         pb::TriggerType::Event => {

@@ -194,10 +194,10 @@ pub fn label((name, value): &(String, String)) -> pb::Selector {
     pb::Selector { which: Some(pb::selector::Which::Label(label)) }
 }
 
-fn named(text: &String) -> pb::Selector {
+fn named(text: &str) -> pb::Selector {
     let which = match text.contains(['*', '?']) {
-        true => pb::selector::Which::Wildcard(text.clone()),
-        false => pb::selector::Which::Name(text.clone()),
+        true => pb::selector::Which::Wildcard(text.into()),
+        false => pb::selector::Which::Name(text.into()),
     };
     pb::Selector { which: Some(which) }
 }
@@ -213,7 +213,7 @@ impl Create {
         let Targets { topics, topic_label, all_topics, clients, client_label, all_clients } =
             &self.targets;
         let of = |names: &[String], labels: &[(String, String)], all: bool| {
-            let named = names.iter().map(named).chain(labels.iter().map(label));
+            let named = names.iter().map(|name| named(name)).chain(labels.iter().map(label));
             named.chain(any(all)).collect::<Vec<_>>()
         };
         let topics = of(topics, topic_label, *all_topics).into_iter().map(Target::Topics);
