@@ -9,7 +9,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tonic::Status;
@@ -116,7 +116,15 @@ async fn enter(web: &Web, request: Request, next: Next) -> Response {
         session,
         peer,
     };
-    let mut response = if ask.visitor.is_none() && ask.path != SIGN_IN {
+    // What a page asks for behind the back of its reader does not begin a session: the reader is
+    // told why the last one ended.
+    let behind = request.headers().get(HeaderName::from_static("sec-fetch-dest"));
+    let behind = behind.is_some_and(|what| what != "document");
+    let outside = ask.visitor.is_none() && ask.path != SIGN_IN;
+    if outside && behind && method == Method::GET {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut response = if outside {
         to_sign_in(&uri, &method, why)
     } else {
         match check(web, &mut ask, request, host.as_deref()).await {

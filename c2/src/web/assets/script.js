@@ -143,7 +143,7 @@
   const check = async () => {
     if (document.hidden) return;
     const answer = await fetch(location.href).catch(() => null);
-    if (answer?.redirected) location.reload();
+    if (answer?.status === 401) location.reload();
     else open();
   };
   document.addEventListener("visibilitychange", () => {
