@@ -112,7 +112,7 @@ impl Session {
         }
         for (name, pattern) in [
             ("[TOKEN]", r"e4_[A-Za-z0-9_-]{43}"),
-            ("[TIME]", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
+            ("[TIME]", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+0[12]:00 \(CES?T\))"),
             ("[KEY]", r"\b([0-9a-f]{128}|[0-9a-f]{64})\b"),
             ("[BYTES]", r"(?<redacted>\d{5,}) bytes"),
             ("[MILLIS]", r"_at.?.?:(?<redacted>\d{13})"),
@@ -203,6 +203,11 @@ fn devices_from_qr_codes() {
 #[test]
 fn devices_from_qr_codes_with_public_keys() {
     play("qr-pk.txt");
+}
+
+#[test]
+fn keys_that_rotate_by_themselves() {
+    play("policies.txt");
 }
 
 #[test]

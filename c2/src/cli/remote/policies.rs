@@ -458,7 +458,7 @@ fn next(policy: &pb::Policy) -> Option<String> {
         });
     let at = Timestamp::from_second(at.seconds).ok()?;
     let at = at.to_zoned(zone.unwrap_or(TimeZone::UTC));
-    Some(at.strftime("%Y-%m-%d %H:%M %Z").to_string())
+    Some(at.strftime("%Y-%m-%dT%H:%M:%S%:z (%Z)").to_string())
 }
 
 fn row(policy: &pb::Policy) -> Vec<String> {
