@@ -10,8 +10,9 @@ use crate::store::{Answered, C2Key, ClientKey, KeyOfClient, Tx};
 
 /// How old a command may be before its client, when it shows itself, is sent it again.
 const FRESH: Millis = 3_000;
-/// Resets that did not help an awake client so often will not help at all.
-const RESETS_MAX: i64 = 6;
+/// Resets that did not help an awake client so often will not help at all. Of a network that loses
+/// one command in five, half of them do not arrive as a whole.
+const RESETS_MAX: i64 = 12;
 /// SIVs of answers of one second that are remembered, in bytes.
 const SIVS_MAX: usize = 64 * 16;
 
