@@ -57,7 +57,7 @@ pub fn run_counting(command: &mut Command) -> Result<u64, String> {
     run_lines(command, |line| {
         let result = line.strip_prefix("test result: ok. ").unwrap_or(line);
         if let Some((number, _)) = result.split_once(" passed") {
-            count += number.parse::<u64>().unwrap_or(0);
+            count += number.trim().parse::<u64>().unwrap_or(0);
         }
     })?;
     Ok(count)

@@ -44,8 +44,11 @@ impl pb::c2_server::C2 for Calls {
                 device_broker: None,
             })
             .await?;
-        let broker = self.service.device_broker().map(ToString::to_string);
-        response.get_mut().device_broker = broker;
+        // Who brings a key along gets an empty answer, as old tools expect.
+        if made {
+            let broker = self.service.device_broker().map(ToString::to_string);
+            response.get_mut().device_broker = broker;
+        }
         if made && self.service.mode() == e4::Mode::PublicKey {
             let service = self.service.clone();
             let key = blocking(move || service.c2_public_key()).await?;
