@@ -27,8 +27,8 @@ test.beforeAll(async () => {
 
 test.afterAll(() => server.stop());
 
-async function signIn(page, token) {
-  await page.goto(server.url);
+async function signIn(page, token, url = server.url) {
+  await page.goto(url);
   await page.getByLabel("Access token").fill(token);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Overview");
@@ -270,4 +270,36 @@ test("a session ends, and goes on where it was", async ({ page }) => {
   await page.getByLabel("Access token").fill(admin);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("pump-1");
+});
+
+test("public keys: who gets whose, and a new key of C2", async ({ browser }) => {
+  const other = await new Server("public-key").ready();
+  try {
+    const token = other.token("ann", "admin");
+    for (const scheme of ["light", "dark"]) {
+      const context = await browser.newContext({ colorScheme: scheme, ignoreHTTPSErrors: true });
+      const page = await context.newPage();
+      await page.setViewportSize({ width: 1200, height: 800 });
+      await signIn(page, token, other.url);
+      if (scheme === "light") {
+        for (const name of ["pump", "screen"]) {
+          await page.goto(`${other.url}/devices/new`);
+          await page.getByLabel("Name").fill(name);
+          await page.getByRole("button", { name: "Add the device" }).click();
+          expect(await decode(page.locator("#qr"))).toContain("&c2=");
+        }
+      }
+      const answer = await page.goto(`${other.url}/links`);
+      expect(answer.status()).toBe(200);
+      expect(await faults(page)).toEqual([]);
+      await page.screenshot({ path: `pictures/links-${scheme}.png` });
+      await page.goto(`${other.url}/links/c2-key`);
+      await expect(page.locator("main")).toContainText("2");
+      expect(await faults(page)).toEqual([]);
+      await page.screenshot({ path: `pictures/c2-key-${scheme}.png` });
+      await context.close();
+    }
+  } finally {
+    other.stop();
+  }
 });
