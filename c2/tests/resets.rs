@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::database::{join, new_topic};
+use common::database::{Hands, join, new_topic, store};
 use common::fleet::{apply, service, until};
 use common::world::{Device, World};
 use e4::{Mode, Timestamp};
-use e4_c2::domain::{Operation, State};
+use e4_c2::domain::{Clock, Operation, State, SystemClock};
 use e4_c2::reconcile::Engine;
 use e4_c2::service::Service;
 use e4_c2::store::Sqlite;
@@ -26,7 +26,10 @@ struct Site {
 
 /// A device that holds three keys.
 fn site(mode: Mode, answers: bool) -> Site {
-    let service = service(Box::new(Sqlite::memory().unwrap()), mode);
+    site_of(service(Box::new(Sqlite::memory().unwrap()), mode), answers)
+}
+
+fn site_of(service: Service, answers: bool) -> Site {
     let world = World::new();
     let engine = world.engine(&service);
     let device = world.device(&service, "pump", answers);
@@ -108,6 +111,24 @@ fn a_reset_behind_new_keys() {
         site.device.comes_right(&site.service);
         assert_eq!(site.device.topics(), 1);
         apply(&site.service, Operation::NewClientKey { client: "pump".into() });
+        reset(&site);
+        site.device.comes_right(&site.service);
+        assert_eq!(site.device.topics(), 0);
+    }
+}
+
+/// The server that takes over has a clock behind that of the one before, by a moment or by much:
+/// what it sends is newer all the same, for one that never says that it missed a reset.
+#[test]
+fn a_reset_by_a_clock_that_is_behind() {
+    for ahead in [2_000, 60_000] {
+        let store = Arc::new(store(Box::new(Sqlite::memory().unwrap()), Mode::Symmetric));
+        let before = Service::new(store.clone(), Hands::at(SystemClock.now() + ahead));
+        let Site { world, service, device, _engine } = site_of(before, false);
+        drop((service, _engine));
+        let after = Service::new(store, Arc::new(SystemClock));
+        let engine = world.engine(&after);
+        let site = Site { world, service: after, device, _engine: engine };
         reset(&site);
         site.device.comes_right(&site.service);
         assert_eq!(site.device.topics(), 0);

@@ -4,7 +4,9 @@
 //! Order and timestamps: a client refuses a command that is older than the newest one it applied
 //! (PROTOCOL section 7), so the timestamps of one client never decrease. Within one second the order
 //! of arrival is the broker's; hence a command that contradicts one of the same second waits for
-//! the next, and a reset, and new keys before it, are stamped a second before what follows.
+//! the next, and a reset, and new keys before it, are stamped a second before what follows. Where
+//! the newest timestamp is ahead of the clock, because the clock went back or another server's is
+//! ahead, and not by a moment, the next second is taken at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,6 +19,10 @@ use e4::{
 use super::patience::Patience;
 use crate::domain::{ClientRow, Error, Holding, Kind, Millis, RESET_PEERS, RESET_TOPICS, Result};
 use crate::store::{C2Key, ClientKey, Handed, KeyOfClient, Sent, Tx};
+
+/// How far ahead of the clock, in seconds, the newest timestamp of a client may be for what
+/// contradicts it to wait. Between servers, or behind a lock, clocks differ that much.
+const MOMENT: i64 = 3;
 
 /// A command on its way.
 pub struct Letter {
@@ -126,7 +132,7 @@ pub fn round(
     let unsettled = tx.unsettled(client.row)?;
     let unsettled = without_void(tx, &client, unsettled)?;
     let seconds = now.div_euclid(1000);
-    let stamp = seconds.max(client.stamp);
+    let mut stamp = seconds.max(client.stamp);
     let silent = !client.answers;
     let worth = |tries: i64| !silent || tries < patience.silent_tries;
 
@@ -145,12 +151,12 @@ pub fn round(
     }
     // A reset needs a second of its own before the present one.
     contradicts |= reset && client.stamp == stamp;
-    // Where the clock went back, waiting for the next second would be waiting for long.
-    if contradicts && stamp == seconds {
-        client.due_at = Some((seconds + 1) * 1000);
+    if contradicts && stamp <= seconds + MOMENT {
+        client.due_at = Some((stamp + 1) * 1000);
         tx.end_round(&client)?;
         return Ok(None);
     }
+    stamp += i64::from(contradicts);
 
     let keys = tx.client_keys(client.row, client.key_confirmed)?;
     let c2: Vec<&C2Key> = batch.c2.iter().filter(|key| key.epoch >= client.c2_confirmed).collect();
