@@ -448,7 +448,7 @@ fn public_keys_from_their_page() {
     assert_eq!(browser.post_from("/links/reset?target=gauge", "/links/reset", &fields).status, 303);
 
     let plan = browser.get("/links/c2-key");
-    assert!(plan.has("key number 2"));
+    assert!(plan.has("key number 2") && plan.has("about a minute"));
     let once = plan.field("once");
     for _ in 0..2 {
         let page = browser.post_from("/links/c2-key", "/links/c2-key", &[("once", &once)]);

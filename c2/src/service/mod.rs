@@ -32,7 +32,7 @@ use crate::store::{Store, Tx};
 use clients::FirstKey;
 pub use pages::{Found, TopicMap};
 pub use schedule::Advance;
-pub use stages::{DEADLINE, DEADLINE_MAX};
+pub use stages::{DEADLINE, DEADLINE_MAX, expected_seconds};
 pub use tokens::{NewToken, Stranger, TOKEN_PREFIX, token_hash};
 
 /// The longest name or topic that is taken, in bytes.

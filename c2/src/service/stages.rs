@@ -29,6 +29,11 @@ const NAMES: i64 = 100;
 /// every client answering.
 const PER_SECOND: i64 = 400;
 
+/// How long so many clients that are awake take for a new key, about, in seconds.
+pub fn expected_seconds(awake: i64) -> i64 {
+    1 + awake / PER_SECOND
+}
+
 pub fn rotate(
     tx: &mut Tx,
     now: Millis,
@@ -100,7 +105,7 @@ impl Service {
         self.store.read(|tx| {
             let topic = tx.topic(topic)?;
             let mut plan = tx.rotation_plan(&topic, NAMES)?;
-            plan.expected_seconds = 1 + plan.awake / PER_SECOND;
+            plan.expected_seconds = expected_seconds(plan.awake);
             Ok(plan)
         })
     }

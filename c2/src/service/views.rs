@@ -139,7 +139,7 @@ impl Service {
             }
             // What all topics have outstanding is counted sooner than these with all of theirs.
             let mut known: HashMap<String, Standings> = match weight > WEIGHT_MAX {
-                true => tx.tally()?.topics.into_iter().map(|at| (at.name, at.members)).collect(),
+                true => tx.tally_topics()?.into_iter().map(|at| (at.name, at.members)).collect(),
                 false => HashMap::new(),
             };
             let rows = stages.into_iter().map(|stage| {

@@ -30,17 +30,38 @@ pub struct TopicTally {
     pub members: Standings,
 }
 
-/// What is not confirmed: client, subject, wish, standing. A client that answers and is at rest has
+/// What each topic has but for those that confirmed, by its row.
+type Open = HashMap<i64, OpenOf>;
+
+#[derive(Default)]
+struct OpenOf {
+    members: Standings,
+    /// How many are told to forget it.
+    leaving: i64,
+}
+
+impl OpenOf {
+    fn add(&mut self, wanted: bool, standing: Standing, count: i64) {
+        if wanted {
+            self.members.add_many(standing, count);
+        } else {
+            self.leaving += count;
+        }
+    }
+}
+
+/// What is not confirmed, with its standing last in the list of what is selected. A client that answers and is at rest has
 /// confirmed everything, unless it was not told of a change yet: then all are looked at (?1). The
 /// words CROSS JOIN keep the order: first the few clients, then what they hold.
 macro_rules! open {
-    ($subjects:literal, $of:literal, $wanted:expr) => {
+    ($select:literal, $subjects:literal, $of:literal, $wanted:expr) => {
         concat!(
-            "SELECT c.id, h.subject, h.wish, CAST(CASE WHEN h.sent <> ",
+            $select,
+            ", CAST(CASE WHEN h.sent <> ",
             $wanted,
             " THEN 1 WHEN h.failed <> 0 THEN 4 WHEN h.tries < 2 AND h.handed = 0 THEN 1 \
              WHEN c.answers = 0 THEN 3 WHEN h.tries < 2 THEN 1 ELSE 2 END \
-             AS BIGINT) FROM clients c CROSS JOIN holdings h CROSS JOIN ",
+             AS BIGINT) AS standing FROM clients c CROSS JOIN holdings h CROSS JOIN ",
             $subjects,
             " WHERE h.client = c.id AND ",
             $of,
@@ -54,8 +75,25 @@ macro_rules! open {
     };
 }
 
-const OPEN_TOPICS: &str = open!("topics t", "h.kind = 1 AND t.id = h.subject", target!());
+const OPEN_TOPICS: &str = open!(
+    "SELECT c.id, h.subject, h.wish",
+    "topics t",
+    "h.kind = 1 AND t.id = h.subject",
+    target!()
+);
+/// The same, counted.
+const OPEN_OF_TOPICS: &str = concat!(
+    "SELECT subject, wish, standing, COUNT(*) FROM (",
+    open!(
+        "SELECT h.subject, CAST(CASE WHEN h.wish = 0 THEN 0 ELSE 1 END AS BIGINT) AS wish",
+        "topics t",
+        "h.kind = 1 AND t.id = h.subject",
+        target!()
+    ),
+    ") AS open GROUP BY subject, wish, standing"
+);
 const OPEN_PEERS: &str = open!(
+    "SELECT c.id",
     "clients p",
     "h.kind = 2 AND p.id = h.subject",
     "CASE WHEN p.removed = 1 THEN 0 ELSE h.wish END"
@@ -67,27 +105,48 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::Store`](crate::domain::Error::Store).
     pub fn tally(&mut self) -> Result<Tally> {
-        let untold = self.count("SELECT COUNT(*) FROM fanouts", &[])? > 0;
+        let untold = self.is_any_untold()?;
         let mut clients: HashMap<i64, Outstanding> = HashMap::new();
-        // What each topic has but for those that confirmed; and who is told to forget it.
-        let mut topics: HashMap<i64, (Standings, i64)> = HashMap::new();
+        let mut topics = Open::new();
         for row in self.query(OPEN_TOPICS, params![untold])? {
             let standing = standing(row.int(3)?);
             note(clients.entry(row.int(0)?).or_default(), standing);
-            let (members, leaving) = topics.entry(row.int(1)?).or_default();
-            if row.int(2)? == 0 {
-                *leaving += 1;
-            } else {
-                members.add(standing);
-            }
+            let wanted = row.int(2)? != 0;
+            topics.entry(row.int(1)?).or_default().add(wanted, standing, 1);
         }
         let mut c2_epoch = 0;
         if self.mode() == Mode::PublicKey {
             c2_epoch = self.c2_epoch()?;
             for row in self.query(OPEN_PEERS, params![untold])? {
-                note(clients.entry(row.int(0)?).or_default(), standing(row.int(3)?));
+                note(clients.entry(row.int(0)?).or_default(), standing(row.int(1)?));
             }
         }
+        let mut tally = Tally { topics: self.with_confirmed(topics)?, ..Tally::default() };
+        self.tally_clients(&mut tally.clients, c2_epoch, clients)?;
+        Ok(tally)
+    }
+
+    /// How all topics stand.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::domain::Error::Store).
+    pub fn tally_topics(&mut self) -> Result<Vec<TopicTally>> {
+        let untold = self.is_any_untold()?;
+        let mut topics = Open::new();
+        for row in self.query(OPEN_OF_TOPICS, params![untold])? {
+            let (wanted, standing) = (row.int(1)? != 0, standing(row.int(2)?));
+            topics.entry(row.int(0)?).or_default().add(wanted, standing, row.int(3)?);
+        }
+        self.with_confirmed(topics)
+    }
+
+    /// Whether some clients were not told of a change yet.
+    fn is_any_untold(&mut self) -> Result<bool> {
+        Ok(self.count("SELECT COUNT(*) FROM fanouts", &[])? > 0)
+    }
+
+    /// All topics: who is not among those that have something open has confirmed.
+    fn with_confirmed(&mut self, mut open: Open) -> Result<Vec<TopicTally>> {
         // In the index alone: whoever is there, those who are told to forget included.
         let rows = self
             .query("SELECT subject, COUNT(*) FROM holdings WHERE kind = 1 GROUP BY subject", &[])?;
@@ -100,16 +159,15 @@ impl Tx<'_> {
              name",
             &[],
         )?;
-        let mut tally = Tally::default();
-        for row in rows {
-            let id = row.int(0)?;
-            let (mut members, leaving) = topics.remove(&id).unwrap_or_default();
-            let all = totals.get(&id).copied().unwrap_or_default() - leaving;
-            members.add_many(Standing::Confirmed, (all - members.all()).max(0));
-            tally.topics.push(TopicTally { name: row.text(1)?, epoch: row.int(2)?, members });
-        }
-        self.tally_clients(&mut tally.clients, c2_epoch, clients)?;
-        Ok(tally)
+        rows.iter()
+            .map(|row| {
+                let id = row.int(0)?;
+                let OpenOf { mut members, leaving } = open.remove(&id).unwrap_or_default();
+                let all = totals.get(&id).copied().unwrap_or_default() - leaving;
+                members.add_many(Standing::Confirmed, (all - members.all()).max(0));
+                Ok(TopicTally { name: row.text(1)?, epoch: row.int(2)?, members })
+            })
+            .collect()
     }
 
     fn tally_clients(

@@ -12,7 +12,7 @@ use super::{Web, device, ui};
 use crate::domain::{
     Counts, Error, Filter, LinkView, Operation, Part, Permission, Place, Standings,
 };
-use crate::service::Service;
+use crate::service::{Service, expected_seconds};
 
 /// Rows of a list.
 const ROWS: usize = 50;
@@ -251,6 +251,7 @@ async fn ask_rotate(State(web): State<Web>, ask: Ask) -> Answer {
     let once = many::once()?;
     let all: Standings = silent.standings;
     let pending = counts.queued + counts.handed + counts.failed;
+    let awake = all.confirmed + all.on_its_way;
     Ok(ui::confirm(
         &ask,
         &ui::Confirm {
@@ -259,7 +260,10 @@ async fn ask_rotate(State(web): State<Web>, ask: Ask) -> Answer {
                 p { "C2 makes key number " (epoch + 1) " of its own, and tells every device, each under the old one." }
                 dl.facts.plan {
                     dt { "Devices" } dd { (ui::number(all.all())) }
-                    dt { "Awake, as far as is known" } dd { (ui::number(all.confirmed + all.on_its_way)) }
+                    dt { "Awake, as far as is known" } dd { (ui::number(awake)) }
+                    @if awake > 0 {
+                        dt { "They hold it within" } dd { (ui::about(expected_seconds(awake))) }
+                    }
                     @if all.waiting > 0 {
                         dt { "Asleep" } dd { (ui::number(all.waiting)) " get it when they wake" }
                     }

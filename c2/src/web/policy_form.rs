@@ -7,8 +7,13 @@ use super::ask::Fields;
 use super::ui;
 use crate::domain::{Error, Pace, PolicySpec, Selector, Target, Trigger, Window};
 
-/// Rows of targets in the form.
+/// Rows of targets in an empty form.
 const TARGETS: usize = 3;
+/// The most that it has: one more than is filled in.
+const TARGETS_MAX: usize = 50;
+/// How a selector chooses.
+const HOW: [(&str, &str); 4] =
+    [("wildcard", "name like"), ("name", "name is"), ("label", "label is"), ("any", "all")];
 /// Days of the week, from 1 on.
 const DAYS: [(&str, &str); 7] = [
     ("1", "Monday"),
@@ -104,19 +109,22 @@ fn window_words(window: &Window) -> String {
 /// The fields, as they were filled in before.
 pub fn form(fields: &Fields) -> Markup {
     let value = |name: &str, or: &str| fields.get(name).unwrap_or(or).to_string();
+    let filled = |row: &usize| !fields.trimmed(&format!("whose-{row}")).is_empty();
+    let last = (1..TARGETS_MAX).rev().find(filled).unwrap_or(0);
+    let rows = (last + 1).max(TARGETS);
     html! {
         (ui::input("text", "description", "What it is for", &value("description", ""), "", false))
         fieldset {
             legend { "Whose keys rotate" }
-            p.hint { "In a pattern * stands for any text and ? for one character. A label is name=value." }
-            @for row in 1..=TARGETS {
+            p.hint { "In a pattern * stands for any text and ? for one character. A label is name=value. "
+                "Once all rows are filled in, the form has one more when it is opened again." }
+            @for row in 1..=rows {
                 @let names = [format!("whose-{row}"), format!("how-{row}"), format!("which-{row}")];
                 @let [whose, how, which] = &names;
                 div.row {
                     (ui::select(whose, &format!("Kind {row}"), &value(whose, if row == 1 { "topics" } else { "" }),
                         &[("", "—"), ("topics", "Topics"), ("clients", "Devices' own keys")]))
-                    (ui::select(how, &format!("Which {row}"), &value(how, "wildcard"),
-                        &[("wildcard", "name like"), ("name", "name is"), ("label", "label is"), ("any", "all")]))
+                    (ui::select(how, &format!("Which {row}"), &value(how, "wildcard"), &HOW))
                     (ui::input("text", which, &format!("Name, pattern or label {row}"), &value(which, ""), "", false))
                 }
             }
@@ -143,6 +151,12 @@ pub fn form(fields: &Fields) -> Markup {
                     "So many come first, and have to confirm before the others begin.", false))
             }
             div.row {
+                (ui::select("canary-how", "Or these as canaries", &value("canary-how", "label"),
+                    HOW.get(..3).unwrap_or_default()))
+                (ui::input("text", "canary-which", "Name, pattern or label of canaries", &value("canary-which", ""),
+                    "Empty for the number above.", false))
+            }
+            div.row {
                 (ui::input("number", "abort", "Stops when more than so many in 100 fail", &value("abort", "100"), "100 for never.", false))
                 (ui::input("number", "patience", "Minutes for a key to be confirmed", &value("patience", "60"),
                     "After that it counts as failed.", false))
@@ -166,22 +180,27 @@ pub fn form(fields: &Fields) -> Markup {
     }
 }
 
+/// How a selector chooses, and its text, as fields.
+fn how(which: &Selector) -> (&'static str, String) {
+    match which {
+        Selector::Any => ("any", String::new()),
+        Selector::Name(name) => ("name", name.clone()),
+        Selector::Wildcard(pattern) => ("wildcard", pattern.clone()),
+        Selector::Label { name, value } => ("label", format!("{name}={value}")),
+    }
+}
+
 /// The fields of a policy, and whether they say all of it.
 pub fn fill(spec: &PolicySpec) -> (Fields, bool) {
     let mut fields = Fields::default();
     let mut put = |name: &str, value: String| fields.0.push((name.to_string(), value));
     put("description", spec.description.clone());
-    for (row, target) in (1..=TARGETS).zip(&spec.targets) {
+    for (row, target) in (1..=TARGETS_MAX).zip(&spec.targets) {
         let (whose, which) = match target {
             Target::Topics(which) => ("topics", which),
             Target::Clients(which) => ("clients", which),
         };
-        let (how, text) = match which {
-            Selector::Any => ("any", String::new()),
-            Selector::Name(name) => ("name", name.clone()),
-            Selector::Wildcard(pattern) => ("wildcard", pattern.clone()),
-            Selector::Label { name, value } => ("label", format!("{name}={value}")),
-        };
+        let (how, text) = how(which);
         put(&format!("whose-{row}"), whose.into());
         put(&format!("how-{row}"), how.into());
         put(&format!("which-{row}"), text);
@@ -200,6 +219,11 @@ pub fn fill(spec: &PolicySpec) -> (Fields, bool) {
     let pace = &spec.pace;
     put("per-minute", pace.per_minute.to_string());
     put("canary", pace.canary.to_string());
+    if let Some(which) = &pace.canary_of {
+        let (how, text) = how(which);
+        put("canary-how", how.into());
+        put("canary-which", text);
+    }
     put("abort", pace.abort_percent.to_string());
     put("patience", pace.patience.div_ceil(60).to_string());
     if pace.zero_loss {
@@ -223,7 +247,7 @@ pub fn fill(spec: &PolicySpec) -> (Fields, bool) {
 /// [`Error::Invalid`] with the name of the field.
 pub fn read(fields: &Fields) -> Result<PolicySpec, Error> {
     let mut targets = Vec::new();
-    for row in 1..=TARGETS {
+    for row in 1..=TARGETS_MAX {
         let field = |name: &str| fields.trimmed(&format!("{name}-{row}"));
         let which = which(field("how"), field("which"))?;
         targets.extend(match (field("whose"), which) {
@@ -270,7 +294,7 @@ pub fn read(fields: &Fields) -> Result<PolicySpec, Error> {
     let pace = Pace {
         per_minute: small("per-minute", 0)?,
         canary: small("canary", 0)?,
-        canary_of: None,
+        canary_of: which(fields.trimmed("canary-how"), fields.trimmed("canary-which"))?,
         abort_percent: abort_percent
             .filter(|percent| *percent <= 100)
             .ok_or_else(|| Error::invalid("abort", "is not between 0 and 100"))?,

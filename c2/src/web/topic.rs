@@ -245,7 +245,6 @@ const NAMED: usize = 10;
 fn planned(ask: &Ask, plan: &RotationPlan) -> Markup {
     let asleep: Vec<&String> = plan.asleep_names.iter().take(NAMED).collect();
     let more = plan.asleep - i64::try_from(asleep.len()).unwrap_or_default();
-    let minutes = (plan.expected_seconds + 59) / 60;
     let to = |standing: Standing| {
         let query = [("name", plan.topic.as_str()), ("state", standing.name())];
         ui::href("/topic", &query)
@@ -262,7 +261,7 @@ fn planned(ask: &Ask, plan: &RotationPlan) -> Markup {
             dt { "Awake, as far as is known" } dd { (ui::number(plan.awake)) }
             @if plan.awake > 0 {
                 dt { "They hold it within" }
-                dd { @if minutes <= 1 { "about a minute" } @else { "about " (ui::number(minutes)) " minutes" } }
+                dd { (ui::about(plan.expected_seconds)) }
             }
             @if plan.asleep > 0 {
                 dt { "Asleep" }

@@ -427,6 +427,14 @@ pub fn number(number: i64) -> String {
     if number < 0 { format!("−{text}") } else { text }
 }
 
+/// About how long something takes.
+pub fn about(seconds: i64) -> String {
+    match (seconds + 59) / 60 {
+        ..=1 => "about a minute".into(),
+        minutes => format!("about {} minutes", number(minutes)),
+    }
+}
+
 /// A time, as seen from now; all of it, in UTC, where the mouse rests.
 pub fn when(at: Millis, now: Millis) -> Markup {
     let whole = exactly(at);

@@ -55,10 +55,14 @@ fn tallied(service: &Service) {
     assert_eq!(tally.clients, service.device_standings().unwrap());
     let listed = service.topic_views(&all(), &Place::First, 100).unwrap();
     assert_eq!(listed.rows.len(), tally.topics.len());
-    for (one, other) in listed.rows.iter().zip(&tally.topics) {
-        assert_eq!((&one.name, one.epoch), (&other.name, other.epoch));
-        assert_eq!(one.members, other.members, "{}", one.name);
+    let topics = service.store().read(|tx| tx.tally_topics()).unwrap();
+    for tallied in [&tally.topics, &topics] {
+        for (one, other) in listed.rows.iter().zip(tallied) {
+            assert_eq!((&one.name, one.epoch), (&other.name, other.epoch));
+            assert_eq!(one.members, other.members, "{}", one.name);
+        }
     }
+    assert_eq!(topics.len(), tally.topics.len());
 }
 
 fn standing(service: &Service, name: &str) -> Standing {

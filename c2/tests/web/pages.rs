@@ -188,8 +188,10 @@ fn policies_are_made_run_and_deleted() {
     assert_eq!(reader.get("/policies/new").status, 403);
 
     let fields = "name=monthly&description=plants&whose-1=topics&how-1=wildcard&which-1=plant/*\
-                  &whose-2=clients&how-2=label&which-2=site=north&cron=0+3+1+*+*\
-                  &zone=Europe/Zurich&joins=&leaves=5&per-minute=30&canary=2&abort=20&patience=15\
+                  &whose-2=clients&how-2=label&which-2=site=north\
+                  &whose-3=topics&how-3=name&which-3=a&whose-4=topics&how-4=name&which-4=b&cron=0+3+1+*+*\
+                  &zone=Europe/Zurich&joins=&leaves=5&per-minute=30&canary=0\
+                  &canary-how=label&canary-which=stage=first&abort=20&patience=15\
                   &from=22:00&to=04:30&day=6&day=7&window-zone=UTC&zero-loss=yes";
     let answer = visitor.post("/policies/new", "/policies/new", fields);
     assert_eq!((answer.status, answer.header("location")), (303, "/policy?name=monthly"));
@@ -202,13 +204,16 @@ fn policies_are_made_run_and_deleted() {
             "targets": [
                 { "topics": { "wildcard": "plant/*" } },
                 { "clients": { "label": { "name": "site", "value": "north" } } },
+                { "topics": { "name": "a" } },
+                { "topics": { "name": "b" } },
             ],
             "triggers": [
                 { "cron": { "expression": "0 3 1 * *", "zone": "Europe/Zurich" } },
                 { "leaves": 5 },
             ],
             "pace": {
-                "per_minute": 30, "canary": 2, "canary_of": null, "abort_percent": 20,
+                "per_minute": 30, "canary": 0, "abort_percent": 20,
+                "canary_of": { "label": { "name": "stage", "value": "first" } },
                 "patience": 900, "zero_loss": true,
                 "window": { "from": 1320, "to": 270, "days": [6, 7], "zone": "UTC" },
             },
@@ -218,6 +223,8 @@ fn policies_are_made_run_and_deleted() {
     let page = visitor.get("/policy/change?name=monthly").text();
     assert!(page.contains("value=\"plant/*\"") && page.contains("value=\"22:00\""));
     assert!(!page.contains("cannot show all"));
+    // All rows are filled in: there is one more.
+    assert!(page.contains("which-5") && !page.contains("which-6"));
 
     for (wrong, why) in [
         ("name=other&whose-1=topics&how-1=any&cron=often", "five fields"),
