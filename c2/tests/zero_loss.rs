@@ -5,18 +5,20 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::database::{ann, new_topic};
-use common::fleet::{apply, join, provision, settled, until};
+use common::fleet::{apply, join, settled, until};
 use common::{ANY_PORTS, Mosquitto, e4};
-use e4::{Client, MemoryStorage, Mode, Timestamp};
-use e4_c2::domain::{Error, Operation, Receivers, SystemClock};
+use e4::client::storage::FileStorage;
+use e4::{Client, ClientId, IdKey, Identity, Mode, Timestamp};
+use e4_c2::domain::{Credential, Error, Operation, Receivers, SystemClock};
 use e4_c2::service::Service;
 use e4_c2::store::{Sqlite, Store, Unlock};
 use e4_c2::transport::{Event, Link, Options, Qos};
@@ -35,6 +37,9 @@ struct Count {
     sent: AtomicU64,
     opened: AtomicU64,
     failed: AtomicU64,
+    /// From this second on, if it is not 0, those that fail are counted here as well.
+    rest: AtomicU64,
+    failed_after: AtomicU64,
     /// Senders rest.
     quiet: AtomicBool,
 }
@@ -45,95 +50,159 @@ impl Count {
     }
 }
 
-/// A device, with a connection and a thread; a sender has one more that talks.
+/// A device with its state in a file; a sender talks all the time.
 struct Device {
     name: String,
-    link: Arc<Link>,
-    /// Kept here: its threads end with it.
-    _client: Arc<Mutex<Client<MemoryStorage>>>,
+    sends: bool,
+    port: u16,
+    file: PathBuf,
+    running: Mutex<Option<Running>>,
 }
 
+/// What a device has while it runs. Its threads end with its link.
+struct Running {
+    link: Arc<Link>,
+    client: Shared,
+    alive: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+type Shared = Arc<Mutex<Client<FileStorage>>>;
+
 impl Device {
-    fn start(service: &Service, port: u16, name: &str, sends: bool, count: &Arc<Count>) -> Self {
-        let client = Arc::new(Mutex::new(provision(service, name)));
+    fn new(service: &Service, place: &Path, port: u16, name: &str, sends: bool) -> Self {
+        let file = place.join(name);
+        let operation =
+            Operation::NewClient { client: name.into(), credential: Credential::Random };
+        let key = apply(service, operation).secret.unwrap();
+        let id = ClientId::from_name(name).unwrap();
+        let identity = Identity::symmetric(id, IdKey::from_slice(&key.0).unwrap());
+        Client::provision(FileStorage::open(&file).unwrap(), identity).unwrap();
+        Self { name: name.into(), sends, port, file, running: Mutex::default() }
+    }
+
+    /// Takes its state from the file and connects.
+    fn start(&self, count: &Arc<Count>) {
+        let client = Client::open(FileStorage::open(&self.file).unwrap()).unwrap();
+        let client = Arc::new(Mutex::new(client));
         let (to_worker, events) = channel();
-        let options = Options { persistent: true, ..Options::new("127.0.0.1", port, name) };
-        let link = Link::connect(&options, move |event| to_worker.send(event).is_ok()).unwrap();
-        let link = Arc::new(link);
+        let alive = Arc::new(AtomicBool::new(true));
+        let living = alive.clone();
+        let options =
+            Options { persistent: true, ..Options::new("127.0.0.1", self.port, &self.name) };
+        // What a dead device was sent is acknowledged by nobody.
+        let link = Link::connect(&options, move |event| {
+            living.load(Ordering::SeqCst) && to_worker.send(event).is_ok()
+        });
+        let link = Arc::new(link.unwrap());
         let control = client.lock().unwrap().control_topic().to_string();
         link.subscribe(&control, Qos::ExactlyOnce).unwrap();
-        if !sends {
+        if !self.sends {
             link.subscribe(TOPIC, Qos::ExactlyOnce).unwrap();
         }
-        let (own, wire, heard) = (client.clone(), Arc::downgrade(&link), count.clone());
-        std::thread::spawn(move || {
-            // Commands in their order, each a little later.
-            let (commands, late) = channel::<(Instant, Vec<u8>)>();
-            let (taker, line) = (own.clone(), wire.clone());
-            std::thread::spawn(move || {
-                for (due, payload) in late {
-                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                    let Some(link) = line.upgrade() else { return };
-                    let (now, mut client) = (Timestamp::now(), taker.lock().unwrap());
-                    let control = client.control_topic();
-                    // What was for an earlier key of its own it cannot open.
-                    let _ = client.unprotect_to_vec(now, &control, &payload);
-                    if let Ok(Some(answer)) = client.answer(now) {
-                        link.publish(&client.answer_topic(), Qos::AtLeastOnce, &answer).unwrap();
-                    }
-                }
-            });
+        let (own, wire) = (client.clone(), Arc::downgrade(&link));
+        let (commands, late) = channel();
+        let mut threads = vec![std::thread::spawn(move || take(&own, &wire, &late))];
+        let (own, wire) = (client.clone(), Arc::downgrade(&link));
+        let (wait, heard) = (if self.sends { Duration::ZERO } else { SLOW }, count.clone());
+        threads.push(std::thread::spawn(move || {
             for event in events {
-                let Some(link) = wire.upgrade() else { return };
-                let now = Timestamp::now();
-                match event {
-                    Event::Subscribed => {
-                        let client = own.lock().unwrap();
-                        let hello = client.hello(now).unwrap();
-                        link.publish(&client.answer_topic(), Qos::AtLeastOnce, &hello).unwrap();
-                    }
-                    Event::Message { topic, payload } if topic == TOPIC => {
-                        let opened = own.lock().unwrap().unprotect_to_vec(now, &topic, &payload);
-                        let count = if opened.is_ok() { &heard.opened } else { &heard.failed };
-                        count.fetch_add(1, Ordering::SeqCst);
-                    }
-                    Event::Message { payload, .. } => {
-                        let wait = if sends { Duration::ZERO } else { SLOW };
-                        let _ = commands.send((Instant::now() + wait, payload));
-                    }
-                    _ => {}
-                }
+                hear(&own, &wire, event, &heard, |payload| {
+                    let _ = commands.send((Instant::now() + wait, payload));
+                });
             }
-        });
-        if sends {
-            let (own, wire, said) = (Arc::downgrade(&client), Arc::downgrade(&link), count.clone());
-            std::thread::spawn(move || {
-                let mut number = 0u64;
-                while let (Some(client), Some(link)) = (own.upgrade(), wire.upgrade()) {
-                    std::thread::sleep(PAUSE);
-                    if said.quiet.load(Ordering::SeqCst) {
-                        continue;
-                    }
-                    number += 1;
-                    let text = format!("{number}");
-                    let client = client.lock().unwrap();
-                    // Before its first key it cannot.
-                    let sealed = client.protect_to_vec(Timestamp::now(), TOPIC, text.as_bytes());
-                    if let Ok(sealed) = sealed
-                        && link.publish(TOPIC, Qos::ExactlyOnce, &sealed).is_ok()
-                    {
-                        said.sent.fetch_add(1, Ordering::SeqCst);
-                    }
-                }
-            });
+        }));
+        if self.sends {
+            let (own, wire, said) = (client.clone(), Arc::downgrade(&link), count.clone());
+            threads.push(std::thread::spawn(move || talk(&own, &wire, &said)));
         }
-        Self { name: name.into(), link, _client: client }
+        *self.running.lock().unwrap() = Some(Running { link, client, alive, threads });
+    }
+
+    /// It is gone without a word; its file stays.
+    fn kill(&self) {
+        let Some(running) = self.running.lock().unwrap().take() else { return };
+        let Running { link, client, alive, threads } = running;
+        alive.store(false, Ordering::SeqCst);
+        link.disconnect();
+        drop((link, client));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.link.disconnect();
+        self.kill();
+    }
+}
+
+/// Takes commands in their order, each when it is due.
+fn take(client: &Shared, wire: &Weak<Link>, late: &Receiver<(Instant, Vec<u8>)>) {
+    for (due, payload) in late {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let Some(link) = wire.upgrade() else { return };
+        let (now, mut client) = (Timestamp::now(), client.lock().unwrap());
+        let control = client.control_topic();
+        // What was for an earlier key of its own it cannot open.
+        let _ = client.unprotect_to_vec(now, &control, &payload);
+        if let Ok(Some(answer)) = client.answer(now) {
+            // Who is being killed says nothing.
+            let _ = link.publish(&client.answer_topic(), Qos::AtLeastOnce, &answer);
+        }
+    }
+}
+
+fn hear(
+    client: &Shared,
+    wire: &Weak<Link>,
+    event: Event,
+    count: &Count,
+    command: impl Fn(Vec<u8>),
+) {
+    let Some(link) = wire.upgrade() else { return };
+    let now = Timestamp::now();
+    match event {
+        Event::Subscribed => {
+            let client = client.lock().unwrap();
+            let hello = client.hello(now).unwrap();
+            let _ = link.publish(&client.answer_topic(), Qos::AtLeastOnce, &hello);
+        }
+        Event::Message { topic, payload } if topic == TOPIC => {
+            let opened = client.lock().unwrap().unprotect_to_vec(now, &topic, &payload);
+            if opened.is_ok() {
+                count.opened.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            count.failed.fetch_add(1, Ordering::SeqCst);
+            // What waited in the broker may be older than the rest.
+            let (time, rest) = (payload.first_chunk(), count.rest.load(Ordering::SeqCst));
+            let time = u64::from_le_bytes(*time.unwrap());
+            let after = rest != 0 && time >= rest;
+            count.failed_after.fetch_add(u64::from(after), Ordering::SeqCst);
+        }
+        Event::Message { payload, .. } => command(payload),
+        _ => {}
+    }
+}
+
+fn talk(client: &Shared, wire: &Weak<Link>, count: &Count) {
+    let mut number = 0u64;
+    loop {
+        std::thread::sleep(PAUSE);
+        let Some(link) = wire.upgrade() else { return };
+        if count.quiet.load(Ordering::SeqCst) {
+            continue;
+        }
+        number += 1;
+        let text = format!("{number}");
+        let client = client.lock().unwrap();
+        // Before its first key it cannot.
+        let sealed = client.protect_to_vec(Timestamp::now(), TOPIC, text.as_bytes());
+        if let Ok(sealed) = sealed
+            && link.publish(TOPIC, Qos::ExactlyOnce, &sealed).is_ok()
+        {
+            count.sent.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -145,12 +214,17 @@ struct Site {
     server: Mutex<Option<Child>>,
     broker: Mutex<Mosquitto>,
     place: tempfile::TempDir,
+    _flash: tempfile::TempDir,
 }
 
 impl Site {
     fn start() -> Option<Self> {
         let place = tempfile::tempdir().unwrap();
         let broker = Mosquitto::persistent(place.path())?;
+        // In memory where it can be: a disk may be slower than the slow devices.
+        let memory = Path::new("/dev/shm");
+        let flash = tempfile::tempdir_in(if memory.is_dir() { memory } else { place.path() });
+        let flash = flash.unwrap();
         std::fs::write(place.path().join("key"), [7; 32]).unwrap();
         let unlock = Unlock::KeyFile(vec![7; 32].into());
         let database = Box::new(Sqlite::file(&place.path().join("c2.sqlite")).unwrap());
@@ -165,11 +239,14 @@ impl Site {
         for number in 0..SENDERS + RECEIVERS {
             let sends = number < SENDERS;
             let name = format!("{}-{number}", if sends { "pump" } else { "screen" });
-            devices.push(Device::start(&service, broker.port(), &name, sends, &count));
+            let device = Device::new(&service, flash.path(), broker.port(), &name, sends);
+            device.start(&count);
+            devices.push(device);
             join(&service, TOPIC, &name);
         }
         let server = Mutex::new(Some(serve(place.path(), broker.port())));
-        let site = Self { devices, count, service, server, broker: broker.into(), place };
+        let broker = broker.into();
+        let site = Self { devices, count, service, server, broker, place, _flash: flash };
         site.rests();
         site.count.quiet.store(false, Ordering::SeqCst);
         Some(site)
@@ -224,6 +301,13 @@ impl Site {
         broker.kill();
         std::thread::sleep(Duration::from_millis(200));
         broker.spawn();
+    }
+
+    fn kill_device(&self, number: usize) {
+        let device = &self.devices[number % self.devices.len()];
+        device.kill();
+        std::thread::sleep(Duration::from_millis(200));
+        device.start(&self.count);
     }
 }
 
@@ -289,18 +373,18 @@ fn none_fails_after_rest_whatever_is_killed() {
         let killer = scope.spawn(|| {
             let mut kills = 0;
             while !over.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(700 + 400 * (kills % 3)));
-                if kills % 2 == 0 {
-                    site.kill_server()
-                } else {
-                    site.kill_broker()
+                std::thread::sleep(Duration::from_millis(400 + 300 * (kills as u64 % 5)));
+                match kills % 4 {
+                    0 => site.kill_server(),
+                    2 => site.kill_broker(),
+                    _ => site.kill_device(kills),
                 }
                 kills += 1;
             }
             kills
         });
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(15) {
+        while begun.elapsed() < Duration::from_secs(20) {
             site.rotate();
         }
         over.store(true, Ordering::SeqCst);
@@ -310,12 +394,18 @@ fn none_fails_after_rest_whatever_is_killed() {
     site.hush();
     let [sent, opened, failed] = site.count.all();
     println!("{kills} kills: {sent} sent, {opened} opened, {failed} failed on the way");
+    let rest = Timestamp::now().as_secs() + 1;
+    until("the next second", || Timestamp::now().as_secs() >= rest);
+    site.count.rest.store(rest, Ordering::SeqCst);
     site.count.quiet.store(false, Ordering::SeqCst);
-    site.rotate();
+    for _ in 0..3 {
+        site.rotate();
+    }
     site.rests();
     site.hush();
     let after = site.count.all();
-    println!("after rest: {} sent, {} failed", after[0] - sent, after[2] - failed);
-    assert_eq!(after[2], failed);
+    let failed = site.count.failed_after.load(Ordering::SeqCst);
+    println!("after rest, with 3 rotations: {} sent, {failed} failed", after[0] - sent);
+    assert_eq!(failed, 0);
     assert!(after[0] > sent && after[1] > opened);
 }
