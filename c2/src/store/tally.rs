@@ -40,19 +40,21 @@ struct OpenOf {
     leaving: i64,
 }
 
-impl OpenOf {
-    fn add(&mut self, wanted: bool, standing: Standing, count: i64) {
-        if wanted {
-            self.members.add_many(standing, count);
-        } else {
-            self.leaving += count;
-        }
+/// Adds what a number of [`open_topics`] says, so often.
+fn add(topics: &mut Open, packed: i64, count: i64) -> Standing {
+    let standing = standing(packed & 7);
+    let topic = topics.entry(packed >> 4).or_default();
+    if packed & 8 == 0 {
+        topic.leaving += count;
+    } else {
+        topic.members.add_many(standing, count);
     }
+    standing
 }
 
-/// What is not confirmed, with its standing last in the list of what is selected. A client that answers and is at rest has
-/// confirmed everything, unless it was not told of a change yet: then all are looked at (?1). The
-/// words CROSS JOIN keep the order: first the few clients, then what they hold.
+/// What is not confirmed: what is selected, then its standing. A client that answers and is at rest
+/// has confirmed everything, unless it was not told of a change yet: then all are looked at (?1).
+/// The words CROSS JOIN keep the order: first the few clients, then what they hold.
 macro_rules! open {
     ($select:literal, $subjects:literal, $of:literal, $wanted:expr) => {
         concat!(
@@ -75,22 +77,30 @@ macro_rules! open {
     };
 }
 
-const OPEN_TOPICS: &str = open!(
-    "SELECT c.id, h.subject, h.wish",
-    "topics t",
-    "h.kind = 1 AND t.id = h.subject",
-    target!()
-);
-/// The same, counted.
-const OPEN_OF_TOPICS: &str = concat!(
-    "SELECT subject, wish, standing, COUNT(*) FROM (",
-    open!(
-        "SELECT h.subject, CAST(CASE WHEN h.wish = 0 THEN 0 ELSE 1 END AS BIGINT) AS wish",
-        "topics t",
-        "h.kind = 1 AND t.id = h.subject",
-        target!()
-    ),
-    ") AS open GROUP BY subject, wish, standing"
+/// The same of topics; the subject, whether it is wanted and the standing in one number: rows cost
+/// less the fewer columns they have.
+macro_rules! open_topics {
+    ($select:literal, $rest:literal) => {
+        concat!(
+            $select,
+            " FROM (",
+            open!(
+                "SELECT c.id AS client, h.subject, \
+                 CAST(CASE WHEN h.wish = 0 THEN 0 ELSE 1 END AS BIGINT) AS wanted",
+                "topics t",
+                "h.kind = 1 AND t.id = h.subject",
+                target!()
+            ),
+            ") AS open",
+            $rest
+        )
+    };
+}
+
+const OPEN_TOPICS: &str = open_topics!("SELECT subject * 16 + wanted * 8 + standing, client", "");
+const OPEN_OF_TOPICS: &str = open_topics!(
+    "SELECT subject * 16 + wanted * 8 + standing, COUNT(*)",
+    " GROUP BY subject, wanted, standing"
 );
 const OPEN_PEERS: &str = open!(
     "SELECT c.id",
@@ -109,10 +119,8 @@ impl Tx<'_> {
         let mut clients: HashMap<i64, Outstanding> = HashMap::new();
         let mut topics = Open::new();
         for row in self.query(OPEN_TOPICS, params![untold])? {
-            let standing = standing(row.int(3)?);
-            note(clients.entry(row.int(0)?).or_default(), standing);
-            let wanted = row.int(2)? != 0;
-            topics.entry(row.int(1)?).or_default().add(wanted, standing, 1);
+            let standing = add(&mut topics, row.int(0)?, 1);
+            note(clients.entry(row.int(1)?).or_default(), standing);
         }
         let mut c2_epoch = 0;
         if self.mode() == Mode::PublicKey {
@@ -134,8 +142,7 @@ impl Tx<'_> {
         let untold = self.is_any_untold()?;
         let mut topics = Open::new();
         for row in self.query(OPEN_OF_TOPICS, params![untold])? {
-            let (wanted, standing) = (row.int(1)? != 0, standing(row.int(2)?));
-            topics.entry(row.int(0)?).or_default().add(wanted, standing, row.int(3)?);
+            add(&mut topics, row.int(0)?, row.int(1)?);
         }
         self.with_confirmed(topics)
     }
