@@ -41,7 +41,7 @@ pub fn sha512(parts: &[&[u8]]) -> Wide {
     hash.update(&bits.to_be_bytes());
     let mut out = Wide::default();
     let words = out.as_flattened_mut().as_chunks_mut().0;
-    words.iter_mut().zip(hash.state).for_each(|(to, word)| *to = word.to_be_bytes());
+    words.iter_mut().zip(&hash.state).for_each(|(to, word)| *to = word.to_be_bytes());
     out
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ed25519 for microcontrollers: the points are curve25519-dalek's, the arithmetic modulo the group
-//! order is ours, since theirs is written out for speed and takes nine times the room.
+//! order is ours: that of the crate is written out for speed, and takes thirty times the room.
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
@@ -34,12 +34,12 @@ impl Public {
         &self.0
     }
 
+    /// The neutral point, with which nothing is agreed, if the bytes were never checked.
     pub fn point(&self) -> EdwardsPoint {
         decode(&self.0).unwrap_or_default()
     }
 
-    /// With the point R of the signature being what it must be, it need not be decoded: what is
-    /// compared is canonical.
+    /// R is not decoded: its bytes are compared with those of the point that it must be.
     pub fn is_signed(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
         let [r, s] = halves(signature);
         if !is_canonical(s) {
@@ -158,6 +158,8 @@ fn halves(bytes: &[u8; 64]) -> &[[u8; 32]; 2] {
 
 fn joined(one: &[u8; 32], other: &[u8; 32]) -> [u8; 64] {
     let mut bytes = [0; 64];
-    bytes.iter_mut().zip(one.iter().chain(other)).for_each(|(to, byte)| *to = *byte);
+    let (first, second) = bytes.split_at_mut(one.len());
+    first.copy_from_slice(one);
+    second.copy_from_slice(other);
     bytes
 }
