@@ -116,7 +116,7 @@ impl SharedKey {
     pub fn for_c2(c2: &C2SecretKey, client: &PublicKey) -> Result<Self> {
         // The same point as X25519 with the converted key, for half the work: the multiplication
         // is done on the Edwards curve, and only its result is converted.
-        let point = client.inner().to_edwards().mul_clamped(*c2.expose());
+        let point = client.point().mul_clamped(*c2.expose());
         Self::from_agreed(point.to_montgomery())
     }
 
@@ -134,11 +134,10 @@ impl SharedKey {
 
 /// The X25519 public key of an Ed25519 public key: u = (1 + y) / (1 - y).
 pub fn to_x25519(key: &PublicKey) -> [u8; KEY_LEN] {
-    key.inner().to_montgomery().to_bytes()
+    key.point().to_montgomery().to_bytes()
 }
 
 /// The X25519 private key of an Ed25519 key pair: the clamped first half of SHA-512(seed).
 pub fn to_x25519_secret(key: &SigningKey) -> Zeroizing<[u8; KEY_LEN]> {
-    let scalar = Zeroizing::new(key.inner().to_scalar_bytes());
-    Zeroizing::new(curve25519_dalek::scalar::clamp_integer(*scalar))
+    key.scalar()
 }

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ed25519 (RFC 8032): a client's key pair, and the strict check of signatures.
+//!
+//! There are two of it: with `std` a fast one over ed25519-dalek, without it a small one over the
+//! points of curve25519-dalek. The tests compare them.
+
+#[cfg(feature = "std")]
+mod fast;
+#[cfg(any(test, not(feature = "std")))]
+mod scalar;
+#[cfg(any(test, not(feature = "std")))]
+mod sha512;
+#[cfg(any(test, not(feature = "std")))]
+mod small;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 use core::fmt;
 
-use ed25519_dalek::{Signature, Signer, Verifier, VerifyingKey};
+use curve25519_dalek::edwards::EdwardsPoint;
+#[cfg(feature = "std")]
+use fast::{Pair, Public};
+#[cfg(not(feature = "std"))]
+use small::{Pair, Public};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::keys::{KEY_LEN, is_zero};
@@ -14,7 +32,7 @@ use crate::sizes::SIGNATURE_LEN;
 
 /// The Ed25519 public key of a client: 32 bytes, canonical, on the curve, not of small order.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey(Public);
 
 impl PublicKey {
     /// From its 32 bytes.
@@ -24,14 +42,7 @@ impl PublicKey {
     /// decode, or a point of small order.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
-        let bytes = &reveal(*bytes);
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| Error::InvalidKey)?;
-        // The decoder takes y >= p; compressing again shows it.
-        let canonical = key.to_edwards().compress().to_bytes() == *bytes;
-        if key.is_weak() || !canonical {
-            return Err(Error::InvalidKey);
-        }
-        Ok(Self(key))
+        Public::checked(&reveal(*bytes)).map(Self).ok_or(Error::InvalidKey)
     }
 
     /// The 32 bytes.
@@ -45,29 +56,17 @@ impl PublicKey {
     /// [`Error::SignatureInvalid`].
     #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Result<()> {
-        let signature = Signature::from_bytes(signature);
-        // What makes `verify_strict` of the plain `verify`, but in a frame of its own: the point of
-        // the signature is not to lie under the multiplication.
-        if is_weak(signature.r_bytes()) || self.0.is_weak() {
-            return Err(Error::SignatureInvalid);
-        }
-        self.0.verify(message, &signature).map_err(|_| Error::SignatureInvalid)
+        if self.0.is_signed(message, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
     }
 
     /// From bytes that were checked before they were stored; spares the checks beyond decoding.
     pub(crate) fn from_stored(bytes: &[u8; KEY_LEN]) -> Result<Self> {
-        VerifyingKey::from_bytes(&reveal(*bytes)).map(Self).map_err(|_| Error::InvalidKey)
+        Public::stored(&reveal(*bytes)).map(Self).ok_or(Error::InvalidKey)
     }
 
-    pub(crate) fn inner(&self) -> &VerifyingKey {
-        &self.0
+    pub(crate) fn point(&self) -> EdwardsPoint {
+        self.0.point()
     }
-}
-
-/// Whether this is not a point, or one of small order.
-#[cfg_attr(not(feature = "std"), inline(never))]
-fn is_weak(point: &[u8; KEY_LEN]) -> bool {
-    VerifyingKey::from_bytes(point).map_or(true, |point| point.is_weak())
 }
 
 impl fmt::Debug for PublicKey {
@@ -80,7 +79,7 @@ impl fmt::Debug for PublicKey {
 
 /// The Ed25519 key pair of a client. Wiped when dropped; printing it gives its type alone.
 #[derive(ZeroizeOnDrop)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey(Pair);
 
 impl SigningKey {
     /// From the 64 bytes on the wire and on disk: seed, then public key.
@@ -92,8 +91,7 @@ impl SigningKey {
         if bytes.first_chunk::<KEY_LEN>().is_none_or(|seed| is_zero(seed)) {
             return Err(Error::InvalidKey);
         }
-        let key = ed25519_dalek::SigningKey::from_keypair_bytes(bytes);
-        Ok(Self(key.map_err(|_| Error::InvalidKey)?))
+        Pair::from_bytes(bytes).map(Self).ok_or(Error::InvalidKey)
     }
 
     /// From the 32-byte seed.
@@ -105,7 +103,7 @@ impl SigningKey {
         if is_zero(seed) {
             return Err(Error::InvalidKey);
         }
-        Ok(Self(ed25519_dalek::SigningKey::from_bytes(seed)))
+        Ok(Self(Pair::from_seed(seed)))
     }
 
     /// A random key pair from the operating system.
@@ -121,25 +119,26 @@ impl SigningKey {
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.public())
     }
 
     /// The 64 secret bytes, seed and then public key, for storing them in a safe place.
     pub fn expose(&self) -> Zeroizing<[u8; PRIVATE_KEY_LEN]> {
-        Zeroizing::new(self.0.to_keypair_bytes())
+        self.0.to_bytes()
     }
 
     /// Signs a message (plain Ed25519, deterministic).
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        self.0.sign(message).to_bytes()
+        self.0.sign(message)
     }
 
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
 
-    pub(crate) fn inner(&self) -> &ed25519_dalek::SigningKey {
-        &self.0
+    /// The secret scalar, clamped.
+    pub(crate) fn scalar(&self) -> Zeroizing<[u8; KEY_LEN]> {
+        self.0.scalar()
     }
 }
 
