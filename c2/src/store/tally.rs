@@ -183,16 +183,16 @@ impl Tx<'_> {
         c2_epoch: i64,
         mut open: HashMap<i64, Outstanding>,
     ) -> Result<()> {
-        // Of who answers and is at rest everything is said.
+        // Of who answers, has its keys and is in no trouble everything is said.
         let rows = self.query(
-            "SELECT c.id, c.answers, CAST(CASE WHEN c.trouble IS NULL THEN 0 ELSE 1 END AS BIGINT), c.key_epoch, \
-             c.key_confirmed, c.key_handed, c.key_tries, c.c2_confirmed, c.c2_handed, c.c2_tries, \
+            "SELECT c.id, c.answers, \
+             CAST(CASE WHEN c.trouble IS NULL THEN 0 ELSE 1 END AS BIGINT), \
+             c.key_epoch, c.key_confirmed, c.key_handed, c.key_tries, c.c2_confirmed, c.c2_handed, c.c2_tries, \
              c.reset, c.drift, CAST(CASE WHEN c.answers = 0 AND EXISTS (SELECT \
              h.client FROM holdings h WHERE h.client = c.id AND h.wish <> 0) THEN 1 ELSE 0 END \
              AS BIGINT) \
-             FROM clients c WHERE c.removed = 0 AND (c.answers = 0 OR c.due_at IS NOT NULL \
-             OR c.trouble IS NOT NULL OR c.key_confirmed < c.key_epoch OR c.c2_confirmed < ?1 \
-             OR c.reset <> 0)",
+             FROM clients c WHERE c.removed = 0 AND (c.answers = 0 OR c.trouble IS NOT NULL \
+             OR c.key_confirmed < c.key_epoch OR c.c2_confirmed < ?1 OR c.reset <> 0)",
             params![c2_epoch],
         )?;
         for row in &rows {
@@ -215,7 +215,6 @@ impl Tx<'_> {
             }
             sum.add(Standing::of_client(&outstanding));
         }
-        // They were not told of a change yet.
         for outstanding in open.into_values() {
             sum.add(Standing::of_client(&Outstanding { answers: true, ..outstanding }));
         }
