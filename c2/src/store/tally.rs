@@ -68,9 +68,8 @@ macro_rules! open {
             " WHERE h.client = c.id AND ",
             $of,
             " AND c.removed = 0 AND (c.due_at IS NOT NULL OR c.answers = 0 \
-             OR c.trouble IS NOT NULL OR CAST(?1 AS BIGINT) = 1) AND (h.confirmed <> ",
-            $wanted,
-            " OR h.sent <> ",
+             OR c.trouble IS NOT NULL OR CAST(?1 AS BIGINT) = 1) \
+             AND (h.confirmed <> h.sent OR h.sent <> ",
             $wanted,
             ")"
         )

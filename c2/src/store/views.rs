@@ -31,9 +31,7 @@ macro_rules! open {
             $of,
             " AND c.removed = 0 AND (c.due_at IS NOT NULL OR c.answers = 0 \
              OR c.trouble IS NOT NULL OR CAST(?1 AS BIGINT) = 1) \
-             AND (h.confirmed <> ",
-            $wanted,
-            " OR h.sent <> ",
+             AND (h.confirmed <> h.sent OR h.sent <> ",
             $wanted,
             ") GROUP BY c.id"
         )
