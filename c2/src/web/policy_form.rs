@@ -151,8 +151,7 @@ pub fn form(fields: &Fields) -> Markup {
                     "So many come first, and have to confirm before the others begin.", false))
             }
             div.row {
-                (ui::select("canary-how", "Or these as canaries", &value("canary-how", "label"),
-                    HOW.get(..3).unwrap_or_default()))
+                (ui::select("canary-how", "Or these as canaries", &value("canary-how", "label"), &HOW))
                 (ui::input("text", "canary-which", "Name, pattern or label of canaries", &value("canary-which", ""),
                     "Empty for the number above.", false))
             }
