@@ -27,7 +27,7 @@ impl<const N: usize> Bytes<N> {
 
     /// Adds a part; what does not fit is a fault of the caller's arithmetic and is left out.
     pub(crate) fn push(&mut self, part: &[u8]) {
-        append(&mut self.bytes, &mut self.len, part);
+        append(&mut self.bytes, &mut self.len, &[part]);
     }
 
     /// The parts, one after the other.
@@ -40,7 +40,7 @@ impl<const N: usize> Bytes<N> {
 
     /// Adds parts; see [`Bytes::push`].
     pub(crate) fn extend(&mut self, parts: &[&[u8]]) {
-        parts.iter().for_each(|part| self.push(part));
+        append(&mut self.bytes, &mut self.len, parts);
     }
 
     /// Room for `len` bytes to be written.
@@ -50,6 +50,7 @@ impl<const N: usize> Bytes<N> {
     }
 
     /// All `N` bytes, zeros after those that were added.
+    #[cfg(feature = "std")]
     pub(crate) const fn whole(&self) -> &[u8; N] {
         &self.bytes
     }
@@ -77,11 +78,29 @@ impl<const N: usize> AsRef<[u8]> for Bytes<N> {
     }
 }
 
-/// [`Bytes::push`] for all lengths.
-fn append(bytes: &mut [u8], len: &mut usize, part: &[u8]) {
-    let free = bytes.get_mut(*len..).and_then(|free| free.get_mut(..part.len()));
-    if let Some(to) = free {
-        to.copy_from_slice(part);
-        *len += part.len();
+/// [`Bytes::extend`] for all lengths.
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn append(bytes: &mut [u8], len: &mut usize, parts: &[&[u8]]) {
+    for part in parts {
+        let free = bytes.get_mut(*len..).and_then(|free| free.get_mut(..part.len()));
+        if let Some(to) = free {
+            to.copy_from_slice(part);
+            *len += part.len();
+        }
+    }
+}
+
+/// `N` bytes from `at`, which are there: both are constants, and so is the length of `bytes`, or it was
+/// checked.
+#[inline(always)]
+pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
+}
+
+/// Writes a field over what stands at `at`; see [`field`].
+#[inline(always)]
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(to) = bytes.get_mut(at..).and_then(|rest| rest.get_mut(..value.len())) {
+        to.copy_from_slice(value);
     }
 }

@@ -168,9 +168,11 @@ impl Command {
     /// [`Error::InvalidCommand`] for an unknown opcode, another length, or nothing;
     /// [`Error::InvalidKey`] for a key that is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let Fields { opcode, key, name } = Fields::parse(bytes)?;
+        let fields = Fields::parse(bytes, Mode::Symmetric);
+        let Fields { opcode, key, name } =
+            fields.or_else(|_| Fields::parse(bytes, Mode::PublicKey))?;
         Ok(match opcode {
-            Opcode::RemoveTopic => Command::RemoveTopic { topic: TopicHash::from_bytes(name) },
+            Opcode::RemoveTopic => Command::RemoveTopic { topic: TopicHash::from_bytes(*name) },
             Opcode::ResetTopics => Command::ResetTopics,
             #[cfg(feature = "pubkey")]
             Opcode::SetIdKey if key.len() == PRIVATE_KEY_LEN => {
@@ -178,16 +180,16 @@ impl Command {
             }
             Opcode::SetIdKey => Command::SetIdKey { key: IdKey::from_slice(key)? },
             Opcode::SetTopicKey => Command::SetTopicKey {
-                topic: TopicHash::from_bytes(name),
+                topic: TopicHash::from_bytes(*name),
                 key: TopicKey::from_slice(key)?,
             },
             #[cfg(feature = "pubkey")]
-            Opcode::RemovePubKey => Command::RemovePubKey { id: ClientId::from_bytes(name) },
+            Opcode::RemovePubKey => Command::RemovePubKey { id: ClientId::from_bytes(*name) },
             #[cfg(feature = "pubkey")]
             Opcode::ResetPubKeys => Command::ResetPubKeys,
             #[cfg(feature = "pubkey")]
             Opcode::SetPubKey => Command::SetPubKey {
-                id: ClientId::from_bytes(name),
+                id: ClientId::from_bytes(*name),
                 key: PublicKey::from_slice(key)?,
             },
             #[cfg(feature = "pubkey")]
@@ -203,51 +205,40 @@ impl Command {
 pub(crate) struct Fields<'a> {
     pub opcode: Opcode,
     pub key: &'a [u8],
-    pub name: [u8; ID_LEN],
+    pub name: &'a [u8; ID_LEN],
 }
 
 impl<'a> Fields<'a> {
+    /// A command for a client of this mode. It looks at no key, so that a command of the other mode is
+    /// [`Error::InvalidCommand`] whatever key it brings.
+    ///
     /// # Errors
-    /// [`Error::InvalidCommand`] for an unknown opcode, another length, or nothing.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+    /// [`Error::InvalidCommand`] for an unknown opcode, one of the other mode, another length, or nothing.
+    pub fn parse(bytes: &'a [u8], mode: Mode) -> Result<Self> {
         let (opcode, fields) = bytes.split_first().ok_or(Error::InvalidCommand)?;
-        let opcode = match (reveal(*opcode), fields.len()) {
-            (0, ID_LEN) => Opcode::RemoveTopic,
-            (1, 0) => Opcode::ResetTopics,
-            (2, KEY_LEN) => Opcode::SetIdKey,
+        let (opcode, key, name) = match (reveal(*opcode), mode) {
+            (0, _) => (Opcode::RemoveTopic, 0, ID_LEN),
+            (1, _) => (Opcode::ResetTopics, 0, 0),
+            (2, Mode::Symmetric) => (Opcode::SetIdKey, KEY_LEN, 0),
+            (3, _) => (Opcode::SetTopicKey, KEY_LEN, ID_LEN),
             #[cfg(feature = "pubkey")]
-            (2, PRIVATE_KEY_LEN) => Opcode::SetIdKey,
-            (3, KEY_AND_NAME) => Opcode::SetTopicKey,
+            (2, Mode::PublicKey) => (Opcode::SetIdKey, PRIVATE_KEY_LEN, 0),
             #[cfg(feature = "pubkey")]
-            (4, ID_LEN) => Opcode::RemovePubKey,
+            (4, Mode::PublicKey) => (Opcode::RemovePubKey, 0, ID_LEN),
             #[cfg(feature = "pubkey")]
-            (5, 0) => Opcode::ResetPubKeys,
+            (5, Mode::PublicKey) => (Opcode::ResetPubKeys, 0, 0),
             #[cfg(feature = "pubkey")]
-            (6, KEY_AND_NAME) => Opcode::SetPubKey,
+            (6, Mode::PublicKey) => (Opcode::SetPubKey, KEY_LEN, ID_LEN),
             #[cfg(feature = "pubkey")]
-            (7, KEY_LEN) => Opcode::SetC2Key,
+            (7, Mode::PublicKey) => (Opcode::SetC2Key, KEY_LEN, 0),
             _ => return Err(Error::InvalidCommand),
         };
-        // Only a name ends in less than a key.
-        let (key, name) =
-            fields.split_at_checked(fields.len() / KEY_LEN * KEY_LEN).unwrap_or_default();
-        // A topic hash or an id, which are no secrets.
-        let name = name.first_chunk().copied().map_or([0; ID_LEN], reveal);
-        Ok(Self { opcode, key, name })
-    }
-}
-
-/// Length of a key and a name.
-const KEY_AND_NAME: usize = KEY_LEN + ID_LEN;
-
-/// Whether a client of this mode takes a plaintext of this opcode and length. It is asked before
-/// the keys are looked at, so that a command of the other mode is [`Error::InvalidCommand`]
-/// whatever key it brings.
-pub(crate) fn is_for_mode(bytes: &[u8], mode: Mode) -> bool {
-    match (bytes.first().copied().map(reveal), bytes.len()) {
-        (Some(2), 33) => mode == Mode::Symmetric,
-        (Some(2 | 4..=7), _) => mode == Mode::PublicKey,
-        _ => true,
+        match fields.split_at_checked(key) {
+            Some((key, rest)) if rest.len() == name => {
+                Ok(Self { opcode, key, name: rest.first_chunk().unwrap_or(&[0; ID_LEN]) })
+            }
+            _ => Err(Error::InvalidCommand),
+        }
     }
 }
 

@@ -15,10 +15,12 @@ use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
 use crate::id::{ID_LEN, Timestamp};
-use crate::wire::answer::{ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer, StateDigest};
+use crate::wire::answer::{
+    ANSWER_DOMAIN, ANSWER_LEN, ANSWER_PLAIN_LEN, Answer, DIGEST_LEN, StateDigest,
+};
 #[cfg(feature = "pubkey")]
 use crate::wire::message::{PK_OVERHEAD, SIGNATURE_LEN, Signed};
-use crate::wire::message::{SIV_LEN, SK_OVERHEAD, Sealed, SealedMut, TIMESTAMP_LEN};
+use crate::wire::message::{SIV_LEN, SK_OVERHEAD, Sealed, SealedMut};
 
 /// How far a timestamp may be from the clock, in seconds (PROTOCOL section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,8 @@ impl TopicCipher {
         plaintext: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        seal(&self.0, now, plaintext, out)
+        seal(&self.0, now, plaintext, out)?;
+        start(out, plaintext.len() + SK_OVERHEAD)
     }
 
     /// See [`unprotect`].
@@ -93,7 +96,8 @@ impl TopicCipher {
     ) -> Result<&'o mut [u8]> {
         let sealed = Sealed::parse(protected)?;
         window.check(sealed.time(), now)?;
-        open(&self.0, &sealed, out)
+        open(&self.0, &sealed, out)?;
+        start(out, sealed.ciphertext.len())
     }
 }
 
@@ -162,7 +166,8 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open_once(key.expose(), &message.sealed, out)
+    open_once(key.expose(), &message.sealed, out)?;
+    start(out, message.sealed.ciphertext.len())
 }
 
 /// Protects a command for the client that holds the key: the id key of an SK client, the shared
@@ -179,7 +184,7 @@ pub fn protect_command(
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
     let out = bytes.room(plaintext.len() + SK_OVERHEAD);
-    Siv::once(key.command_key(), |siv| seal(siv, now, &plaintext, out).map(drop))?;
+    Siv::once(key.command_key(), |siv| seal(siv, now, &plaintext, out))?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -229,17 +234,25 @@ pub fn protect_answer(
 }
 
 /// [`protect_answer`], in its place.
-pub(crate) fn seal_answer(
+fn seal_answer(
     key: &[u8; KEY_LEN],
     now: Timestamp,
     answer: &Answer,
     out: &mut ProtectedAnswer,
 ) -> Result<()> {
+    seal_plain_answer(key, now, &answer.encode(), out)
+}
+
+/// [`seal_answer`] with the plaintext.
+pub(crate) fn seal_plain_answer(
+    key: &[u8; KEY_LEN],
+    now: Timestamp,
+    plain: &[u8; ANSWER_PLAIN_LEN],
+    out: &mut ProtectedAnswer,
+) -> Result<()> {
     let parts = SealedMut::split(out, ANSWER_PLAIN_LEN)?;
     *parts.timestamp = now.to_bytes();
-    let associated = [ANSWER_DOMAIN, &*parts.timestamp];
-    *parts.siv = siv::seal(key, &associated, &answer.encode(), parts.ciphertext)?;
-    Ok(())
+    siv::seal(key, &[ANSWER_DOMAIN, &*parts.timestamp], parts.siv, plain, parts.ciphertext)
 }
 
 /// Opens an answer: C2's side. The timestamp is for the caller to judge.
@@ -265,37 +278,44 @@ pub struct StateDigester(Sha3);
 impl StateDigester {
     /// The key of a topic, by its fingerprint: SHA3-256 of the key.
     pub fn topic(&mut self, topic: &[u8; ID_LEN], fingerprint: &[u8; KEY_LEN]) {
-        self.entry(1, topic, fingerprint);
+        self.part(&[1]);
+        self.part(topic);
+        self.part(fingerprint);
     }
 
     /// The public key of a client.
     pub fn peer(&mut self, id: &[u8; ID_LEN], key: &[u8; KEY_LEN]) {
-        self.entry(2, id, key);
+        self.part(&[2]);
+        self.part(id);
+        self.part(key);
     }
 
-    fn entry(&mut self, kind: u8, name: &[u8; ID_LEN], value: &[u8; KEY_LEN]) {
-        self.0.update(&[kind]);
-        self.0.update(name);
-        self.0.update(value);
+    /// The next bytes of an entry: its label, then the fingerprint or the key.
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
     /// The digest.
-    pub fn finish(self) -> StateDigest {
-        StateDigest(self.0.finish())
+    pub fn finish(mut self) -> StateDigest {
+        StateDigest(self.end())
+    }
+
+    /// [`StateDigester::finish`], once: a move would be a copy on the stack.
+    pub(crate) fn end(&mut self) -> [u8; DIGEST_LEN] {
+        self.0.finish()
     }
 }
 
-pub(crate) fn seal<'o>(
-    siv: &Siv,
-    now: Timestamp,
-    plaintext: &[u8],
-    out: &'o mut [u8],
-) -> Result<&'o mut [u8]> {
-    let out = out.get_mut(..plaintext.len() + SK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
+/// What stands at the start of an output.
+fn start(out: &mut [u8], len: usize) -> Result<&mut [u8]> {
+    out.get_mut(..len).ok_or(Error::Internal)
+}
+
+/// [`protect`] with a key made ready.
+pub(crate) fn seal(siv: &Siv, now: Timestamp, plaintext: &[u8], out: &mut [u8]) -> Result<()> {
     let parts = SealedMut::split(out, plaintext.len())?;
     *parts.timestamp = now.to_bytes();
-    *parts.siv = siv.seal(&[parts.timestamp], plaintext, parts.ciphertext)?;
-    Ok(out)
+    siv.seal(&[&*parts.timestamp], parts.siv, plaintext, parts.ciphertext)
 }
 
 #[cfg(feature = "pubkey")]
@@ -307,20 +327,21 @@ pub(crate) fn seal_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    let out = seal_unsigned(siv, signer, now, plaintext, out)?;
+    seal_unsigned(siv, signer, now, plaintext, out)?;
+    let out = start(out, plaintext.len() + PK_OVERHEAD)?;
     sign(signing, out)?;
     Ok(out)
 }
 
 /// What [`sign`] completes.
 #[cfg(feature = "pubkey")]
-pub(crate) fn seal_unsigned<'o>(
+pub(crate) fn seal_unsigned(
     siv: &Siv,
     signer: ClientId,
     now: Timestamp,
     plaintext: &[u8],
-    out: &'o mut [u8],
-) -> Result<&'o mut [u8]> {
+    out: &mut [u8],
+) -> Result<()> {
     let out = out.get_mut(..plaintext.len() + PK_OVERHEAD).ok_or(Error::BufferTooSmall)?;
     let (signed, _) = out.split_last_chunk_mut::<SIGNATURE_LEN>().ok_or(Error::BufferTooSmall)?;
     let (time, rest) = signed.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
@@ -328,8 +349,7 @@ pub(crate) fn seal_unsigned<'o>(
     let (tag, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     *time = now.to_bytes();
     *id = *signer.as_bytes();
-    *tag = siv.seal(&[time], plaintext, ciphertext)?;
-    Ok(out)
+    siv.seal(&[&*time], tag, plaintext, ciphertext)
 }
 
 /// Signs a message, all but its last 64 bytes, into these.
@@ -343,17 +363,12 @@ pub(crate) fn sign(signing: &SigningKey, message: &mut [u8]) -> Result<()> {
 
 /// [`open`] with a key that is used once.
 #[cfg_attr(not(feature = "std"), inline(never))]
-pub(crate) fn open_once<'o>(
-    key: &[u8; KEY_LEN],
-    sealed: &Sealed<'_>,
-    out: &'o mut [u8],
-) -> Result<&'o mut [u8]> {
+pub(crate) fn open_once(key: &[u8; KEY_LEN], sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
     Siv::once(key, |siv| open(siv, sealed, out))
 }
 
-pub(crate) fn open<'o>(siv: &Siv, sealed: &Sealed<'_>, out: &'o mut [u8]) -> Result<&'o mut [u8]> {
+/// [`unprotect`] with a key made ready, of a timestamp that was checked.
+pub(crate) fn open(siv: &Siv, sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
     let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
-    let time: &[u8; TIMESTAMP_LEN] = sealed.timestamp;
-    siv.open(&[time], sealed.siv, sealed.ciphertext, plain)?;
-    Ok(plain)
+    siv.open(&[sealed.timestamp], sealed.siv, sealed.ciphertext, plain)
 }

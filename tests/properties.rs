@@ -43,7 +43,8 @@ pub fn start(public_key: bool) -> (Identity, State) {
 pub fn command(model: &State, time: u64, plain: &[u8]) -> Vec<u8> {
     let time = time.to_le_bytes();
     let mut ct = vec![0; plain.len()];
-    let tag = e4::crypto::siv::seal(&model.command_key(), &[&time], plain, &mut ct).unwrap();
+    let mut tag = [0; 16];
+    e4::crypto::siv::seal(&model.command_key(), &[&time], &mut tag, plain, &mut ct).unwrap();
     [&time[..], &tag, &ct].concat()
 }
 

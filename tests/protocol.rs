@@ -68,8 +68,8 @@ pub fn both() -> [Pair; 2] {
 /// `timestamp | SIV | ciphertext` over any plaintext, as no public function would build it.
 pub fn sealed(key: &[u8; 32], time: u64, plain: &[u8]) -> Vec<u8> {
     let time = time.to_le_bytes();
-    let mut ct = vec![0; plain.len()];
-    let tag = siv::seal(key, &[&time], plain, &mut ct).unwrap();
+    let (mut tag, mut ct) = ([0; 16], vec![0; plain.len()]);
+    siv::seal(key, &[&time], &mut tag, plain, &mut ct).unwrap();
     [&time[..], &tag, &ct].concat()
 }
 

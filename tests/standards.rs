@@ -59,7 +59,8 @@ proptest! {
         let theirs = Aes256Siv::new_from_slice(&both).unwrap().encrypt(&associated, &plain).unwrap();
         let associated: Vec<&[u8]> = associated.iter().map(Vec::as_slice).collect();
         let mut ct = vec![0; plain.len()];
-        let tag = siv::seal(&key, &associated, &plain, &mut ct).unwrap();
+        let mut tag = [0; 16];
+        siv::seal(&key, &associated, &mut tag, &plain, &mut ct).unwrap();
         prop_assert_eq!(&[&tag[..], &ct].concat(), &theirs);
         let mut back = vec![0; plain.len()];
         siv::open(&key, &associated, &tag, &ct, &mut back).unwrap();

@@ -7,9 +7,9 @@ use super::provision::{E4_OK, settings_of, start};
 use super::raw::{self, Span};
 use super::sizes::*;
 use super::types::{e4_client, e4_config, e4_settings};
+use crate::bytes::put;
 use crate::error::{Error, Result};
-use crate::id::{ClientId, TopicHash};
-use crate::wire::topic::ClientTopic;
+use crate::id::TopicHash;
 
 /// Opens a stored client.
 ///
@@ -20,7 +20,7 @@ use crate::wire::topic::ClientTopic;
 #[must_use]
 pub unsafe extern "C" fn e4_open(client: *mut e4_client, config: *const e4_config) -> i32 {
     // SAFETY: the caller's pointers, as the contract says; `start` checks them.
-    raw::status(unsafe { start(client, config, &[], None) })
+    raw::status(unsafe { start(client, config, &[], &mut |client| client.load()) })
 }
 
 /// Closes a client: wipes the struct and the two arrays of its config. The storage keeps its
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn e4_public_key(client: *const e4_client, public_key: *mu
 #[must_use]
 pub unsafe extern "C" fn e4_control_topic(client: *const e4_client, topic: *mut c_char) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
-    raw::status(unsafe { own_topic(client, topic, E4_CONTROL_TOPIC_LEN, ClientTopic::control) })
+    raw::status(unsafe { own_topic(client, topic, E4_CONTROL_TOPIC_LEN) })
 }
 
 /// The topic on which e4_answer and e4_hello are published: the control topic, "/ack", and a NUL.
@@ -106,22 +106,20 @@ pub unsafe extern "C" fn e4_control_topic(client: *const e4_client, topic: *mut 
 #[must_use]
 pub unsafe extern "C" fn e4_answer_topic(client: *const e4_client, topic: *mut c_char) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
-    raw::status(unsafe { own_topic(client, topic, E4_ANSWER_TOPIC_LEN, ClientTopic::answer) })
+    raw::status(unsafe { own_topic(client, topic, E4_ANSWER_TOPIC_LEN) })
 }
 
+/// So many characters of the answer topic, of which the control topic is the start.
+///
 /// # Safety
 /// The pointers are what the header says.
-unsafe fn own_topic(
-    client: *const e4_client,
-    topic: *mut c_char,
-    len: usize,
-    of: fn(ClientId) -> ClientTopic,
-) -> Result<i32> {
+unsafe fn own_topic(client: *const e4_client, topic: *mut c_char, len: usize) -> Result<i32> {
     // SAFETY: the contract above; `filled` checks the pointers.
     unsafe {
-        raw::filled(topic.cast(), len + 1, &[Span::one(client)], &mut |out| {
-            put_text(out, of(raw::client(client)?.id()).as_bytes());
-            Ok((len, E4_OK))
+        raw::filled(topic.cast(), len + 1, &[Span::one(client)], |out| {
+            let answer = raw::client(client)?.answer_topic();
+            put(out, 0, answer.as_bytes().get(..len).unwrap_or_default());
+            Ok(E4_OK)
         })
     }
 }
@@ -218,11 +216,6 @@ pub unsafe extern "C" fn e4_settings_set(
         *client.settings_mut() = settings_of(&new)?;
         Ok(E4_OK)
     }))
-}
-
-/// Text into an output of zero bytes that has room for it and a NUL.
-pub(super) fn put_text(out: &mut [u8], text: &[u8]) {
-    out.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
 }
 
 /// The hash of a topic that is given as bytes.

@@ -260,7 +260,7 @@ unsafe fn protect(
     command_key: *const u8,
     now: u64,
     reads: &[Span],
-    out: Result<Output>,
+    out: Output,
     command: &mut dyn FnMut() -> Result<Command>,
 ) -> Result<i32> {
     let nothing = Span::many::<u8>(core::ptr::null(), 0);
@@ -268,7 +268,7 @@ unsafe fn protect(
     let reads = [Span::many(command_key, E4_KEY_LEN), read(0), read(1)];
     // SAFETY: the contract above; `fill` checks the pointers first.
     unsafe {
-        out?.fill(E4_COMMAND_MAX, &reads, &mut |out| {
+        out.fill(E4_COMMAND_MAX, &reads, |out| {
             let now = clock(now).ok_or(Error::InvalidParameter)?;
             // Both kinds of command keys are 32 secret bytes.
             let key = IdKey::from_slice(raw::bytes(command_key, E4_KEY_LEN))?;

@@ -41,14 +41,14 @@ pub unsafe extern "C" fn e4_protect(
     let reads = [Span::one(client), Span::many(topic, topic_len), Span::many(message, message_len)];
     let need = message_len.saturating_add(E4_PK_OVERHEAD);
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
-    raw::status(Output::new(out, out_cap, out_len).and_then(|out| unsafe {
-        out.fill(need, &reads, &mut |out| {
+    raw::status(unsafe {
+        Output::new(out, out_cap, out_len).fill(need, &reads, |out| {
             let client = raw::client(client)?;
             let topic = raw::text(topic, topic_len, Error::InvalidTopic)?;
             let message = raw::bytes(message, message_len);
-            Ok((client.protect(clock(now), topic, message, out)?.len(), E4_OK))
+            Ok((client.protect_into(clock(now), topic, message, out)?, E4_OK))
         })
-    }))
+    })
 }
 
 /// Takes in what arrived on a topic. out needs incoming_len - E4_SK_OVERHEAD bytes
@@ -82,8 +82,8 @@ pub unsafe extern "C" fn e4_unprotect(
         [Span::one(client), Span::many(topic, topic_len), Span::many(incoming, incoming_len)];
     let optional = Span::many(info, usize::from(!info.is_null()));
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
-    raw::status(Output::new(out, out_cap, out_len).and_then(|out| unsafe {
-        out.and(optional).fill(incoming_len, &reads, &mut |out| {
+    raw::status(unsafe {
+        Output::new(out, out_cap, out_len).and(optional).fill(incoming_len, &reads, |out| {
             if !info.is_null() {
                 info.write_bytes(0, 1);
             }
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn e4_unprotect(
             };
             Ok(done)
         })
-    }))
+    })
 }
 
 /// The answer to the last command that authenticated since the last answer, to be published on the

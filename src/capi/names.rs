@@ -3,10 +3,10 @@
 
 use core::ffi::c_char;
 
-use super::client::put_text;
 use super::provision::{E4_OK, id_at};
 use super::raw::{self, Span};
 use super::sizes::*;
+use crate::bytes::put;
 use crate::error::Error;
 use crate::id::{ClientId, TopicHash, check_topic_for_key};
 use crate::wire::topic::ClientTopic;
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn e4_control_topic_of(id: *const u8, topic: *mut c_char) 
     raw::status(unsafe {
         let reads = [Span::many(id, E4_ID_LEN)];
         raw::fixed::<{ E4_CONTROL_TOPIC_LEN + 1 }>(topic.cast(), &reads, |out| {
-            put_text(out, ClientTopic::control(id_at(id)?).as_bytes());
+            put(out, 0, ClientTopic::control(id_at(id)?).as_bytes());
             Ok(E4_OK)
         })
     })
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn e4_answer_topic_of(id: *const u8, topic: *mut c_char) -
     raw::status(unsafe {
         let reads = [Span::many(id, E4_ID_LEN)];
         raw::fixed::<{ E4_ANSWER_TOPIC_LEN + 1 }>(topic.cast(), &reads, |out| {
-            put_text(out, ClientTopic::answer(id_at(id)?).as_bytes());
+            put(out, 0, ClientTopic::answer(id_at(id)?).as_bytes());
             Ok(E4_OK)
         })
     })

@@ -10,9 +10,10 @@ use super::raw::{self, Span};
 use super::sizes::*;
 use super::storage::Callbacks;
 use super::types::{e4_client, e4_config, e4_settings};
+#[cfg(any(feature = "password", feature = "pubkey"))]
+use crate::client::Identity;
 use crate::client::memory::{KeyPlace, SeenPlace, SliceMemory};
-use crate::client::{Client, Identity, Settings};
-use crate::crypto::keys::IdKey;
+use crate::client::{Client, Settings};
 use crate::error::{Error, Result};
 use crate::id::ClientId;
 use crate::protect::Window;
@@ -36,11 +37,12 @@ pub unsafe extern "C" fn e4_provision_symmetric(
     key: *const u8,
 ) -> i32 {
     let reads = [Span::many(id, E4_ID_LEN), Span::many(key, E4_KEY_LEN)];
-    // SAFETY: the caller's pointers, as the contract says, which are checked.
-    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
-        let key = IdKey::from_slice(raw::bytes(key, E4_KEY_LEN))?;
-        start(client, config, &reads, Some(Identity::symmetric(id_at(id)?, key)))
-    }))
+    // SAFETY: the caller's pointers, as the contract says, which `start` checks first.
+    raw::status(unsafe {
+        start(client, config, &reads, &mut |client| {
+            client.create_symmetric(&*id.cast(), &*key.cast())
+        })
+    })
 }
 
 /// Stores a new client in public-key mode and opens it (in public-key mode): with its id, its
@@ -66,11 +68,13 @@ pub unsafe extern "C" fn e4_provision_public_key(
         Span::many(c2_public_key, E4_KEY_LEN),
     ];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
-        let signing = SigningKey::from_slice(raw::bytes(private_key, E4_PRIVATE_KEY_LEN))?;
-        let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
-        start(client, config, &reads, Some(Identity::public_key(id_at(id)?, signing, c2)?))
-    }))
+    raw::status(unsafe {
+        start(client, config, &reads, &mut |client| {
+            let signing = SigningKey::from_slice(raw::bytes(private_key, E4_PRIVATE_KEY_LEN))?;
+            let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
+            client.create(Identity::public_key(id_at(id)?, signing, c2)?, &mut [])
+        })
+    })
 }
 
 /// e4_provision_symmetric with the id and the key made from a name (1 to 255 bytes) and a password
@@ -91,12 +95,13 @@ pub unsafe extern "C" fn e4_provision_symmetric_password(
 ) -> i32 {
     let reads = [Span::many(name, name_len), Span::many(password, password_len)];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
-        let name = raw::text(name, name_len, Error::InvalidName)?;
-        let password = raw::text(password, password_len, Error::InvalidPassword)?;
-        let identity = Identity::symmetric_from_password(name, password)?;
-        start(client, config, &reads, Some(identity))
-    }))
+    raw::status(unsafe {
+        start(client, config, &reads, &mut |client| {
+            let name = raw::text(name, name_len, Error::InvalidName)?;
+            let password = raw::text(password, password_len, Error::InvalidPassword)?;
+            client.create(Identity::symmetric_from_password(name, password)?, &mut [])
+        })
+    })
 }
 
 /// e4_provision_public_key with the id and the key pair made from a name and a password (on hosts,
@@ -121,13 +126,14 @@ pub unsafe extern "C" fn e4_provision_public_key_password(
         Span::many(c2_public_key, E4_KEY_LEN),
     ];
     // SAFETY: as in `e4_provision_symmetric`.
-    raw::status(raw::check(&[Span::one(client)], &reads).and_then(|()| unsafe {
-        let name = raw::text(name, name_len, Error::InvalidName)?;
-        let password = raw::text(password, password_len, Error::InvalidPassword)?;
-        let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
-        let identity = Identity::public_key_from_password(name, password, c2)?;
-        start(client, config, &reads, Some(identity))
-    }))
+    raw::status(unsafe {
+        start(client, config, &reads, &mut |client| {
+            let name = raw::text(name, name_len, Error::InvalidName)?;
+            let password = raw::text(password, password_len, Error::InvalidPassword)?;
+            let c2 = C2PublicKey::from_slice(raw::bytes(c2_public_key, E4_KEY_LEN))?;
+            client.create(Identity::public_key_from_password(name, password, c2)?, &mut [])
+        })
+    })
 }
 
 /// # Safety
@@ -138,8 +144,8 @@ pub(super) unsafe fn id_at(id: *const u8) -> Result<ClientId> {
     bytes.try_into().map(ClientId::from_bytes).map_err(|_| Error::InvalidParameter)
 }
 
-/// Checks a config, makes a client in its place, and opens it: as a new one with an identity, else as
-/// the stored one.
+/// Checks everything, makes a client that is nobody yet in its place, and lets `open` make it somebody;
+/// closes it if that fails.
 ///
 /// # Safety
 /// The pointers, and those in the config, are what the header says.
@@ -147,15 +153,11 @@ pub(super) unsafe fn start(
     client: *mut e4_client,
     config: *const e4_config,
     reads: &[Span],
-    identity: Option<Identity>,
+    open: &mut dyn FnMut(&mut raw::Inner) -> Result<()>,
 ) -> Result<i32> {
     // SAFETY: the contract above.
     unsafe {
-        let opened = put(client, config, reads)?;
-        let done = match identity {
-            Some(identity) => opened.create(identity, &[]),
-            None => opened.load(),
-        };
+        let done = open(put(client, config, reads)?);
         if done.is_err() {
             raw::close(client)?;
         }
@@ -187,8 +189,8 @@ unsafe fn put<'a>(
         if raw::is_open(client) {
             return Err(Error::InvalidParameter);
         }
-        let keys = raw::places(config.keys, config.keys_count, || KeyPlace::EMPTY);
-        let seen = raw::places(config.seen, config.seen_count, || SeenPlace::EMPTY);
+        let keys = raw::places::<KeyPlace, _>(config.keys, config.keys_count);
+        let seen = raw::places::<SeenPlace, _>(config.seen, config.seen_count);
         Ok(raw::put(client, Client::closed(storage, SliceMemory::over(keys, seen), settings)))
     }
 }

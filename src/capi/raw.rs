@@ -3,8 +3,6 @@
 
 use core::mem::MaybeUninit;
 
-use zeroize::Zeroize;
-
 use super::sizes::E4_CLIENT_WORDS;
 use super::storage::Callbacks;
 use super::types::{e4_client, e4_key_place, e4_seen_place};
@@ -23,17 +21,29 @@ pub fn status(result: Result<i32>) -> i32 {
 pub struct Span {
     start: usize,
     len: usize,
-    align: usize,
 }
 
 impl Span {
     /// Nothing.
-    pub const NONE: Self = Self { start: 0, len: 0, align: 1 };
+    pub const NONE: Self = Self { start: 0, len: 0 };
+    /// What no memory is.
+    const REFUSED: Self = Self { start: 0, len: 1 };
 
     /// `count` values from `pointer`; NULL is refused unless `count` is 0.
+    #[inline(always)]
     pub fn many<T>(pointer: *const T, count: usize) -> Self {
-        let len = count.saturating_mul(size_of::<T>());
-        Self { start: pointer.addr(), len, align: align_of::<T>() }
+        match size_of::<T>() {
+            1 => Self { start: pointer.addr(), len: count },
+            size => Self::of(pointer.addr(), count, size, align_of::<T>()),
+        }
+    }
+
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn of(start: usize, count: usize, size: usize, align: usize) -> Self {
+        if count > 0 && !start.is_multiple_of(align) {
+            return Self::REFUSED;
+        }
+        Self { start, len: count.saturating_mul(size) }
     }
 
     /// One value.
@@ -43,39 +53,42 @@ impl Span {
 
     fn is_sound(&self) -> bool {
         let end = self.start.checked_add(self.len);
-        let exists = self.start != 0 && self.len <= isize::MAX.unsigned_abs() && end.is_some();
-        self.len == 0 || exists && self.start.is_multiple_of(self.align)
+        self.len == 0 || self.start != 0 && self.len <= isize::MAX.unsigned_abs() && end.is_some()
     }
 
+    /// Of two that are sound.
     fn is_apart(&self, other: &Self) -> bool {
         self.len == 0
             || other.len == 0
-            || self.start.saturating_add(self.len) <= other.start
-            || other.start.saturating_add(other.len) <= self.start
+            || self.start.wrapping_add(self.len) <= other.start
+            || other.start.wrapping_add(other.len) <= self.start
     }
 }
 
-/// Refuses NULL, memory that wraps around, and overlaps of what is written with anything else.
+/// Refuses NULL, memory that is not aligned or wraps around, and overlaps of what is written with
+/// anything else.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`].
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
+    let mut are_good = are_sound(writes) && are_sound(reads);
     let mut rest = writes;
     while let Some((span, others)) = rest.split_first() {
-        for other in [others, reads] {
-            if !other.iter().all(|other| span.is_apart(other)) {
-                return Err(Error::InvalidParameter);
-            }
-        }
+        are_good &= are_apart(span, others) && are_apart(span, reads);
         rest = others;
     }
-    for spans in [writes, reads] {
-        if !spans.iter().all(Span::is_sound) {
-            return Err(Error::InvalidParameter);
-        }
-    }
-    Ok(())
+    if are_good { Ok(()) } else { Err(Error::InvalidParameter) }
+}
+
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn are_sound(spans: &[Span]) -> bool {
+    spans.iter().all(Span::is_sound)
+}
+
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn are_apart(span: &Span, others: &[Span]) -> bool {
+    others.iter().all(|other| span.is_apart(other))
 }
 
 /// Bytes that are read; empty where the pointer is NULL.
@@ -112,34 +125,33 @@ pub unsafe fn text<'a>(
     is_utf8(bytes).then(|| unsafe { core::str::from_utf8_unchecked(bytes) }).ok_or(otherwise)
 }
 
-/// Whether text is well-formed (Unicode, table 3-7). On microcontrollers it stands for the check of
-/// `core`, which is faster and takes 600 bytes.
+/// Whether text is well-formed. On microcontrollers it stands for the check of `core`, which is
+/// faster and takes 600 bytes.
 #[cfg(any(test, not(feature = "std")))]
+#[inline(never)]
 fn is_utf8(text: &[u8]) -> bool {
-    // How many bytes of a character are to come, and what the next of them may be.
-    let (mut rest, mut low, mut high) = (0, 0x80, 0xbf);
-    for &byte in text {
+    // How many bytes of a character are to come, its bits so far, and the lowest that it may be.
+    let (mut rest, mut code, mut lowest) = (0, 0, 0);
+    for byte in text {
+        let byte = u32::from(*byte);
         if rest > 0 {
-            if byte < low || byte > high {
+            code = code << 6 | (byte & 0x3f);
+            rest -= 1;
+            let is_wrong = code < lowest || code > 0x10_ffff || code >> 11 == 0xd800 >> 11;
+            if byte >> 6 != 2 || rest == 0 && is_wrong {
                 return false;
             }
-            (rest, low, high) = (rest - 1, 0x80, 0xbf);
-            continue;
+        } else if byte >= 0x80 {
+            // The first byte begins with as many ones as there are bytes.
+            let ones = (!(byte << 24)).leading_zeros();
+            if !(2..=4).contains(&ones) {
+                return false;
+            }
+            rest = ones - 1;
+            code = byte & (0x7f >> ones);
+            // 7, 11 and 16 bits fit into one byte less.
+            lowest = if ones == 2 { 0x80 } else { 1 << (5 * ones - 4) };
         }
-        match byte {
-            0xe0 => low = 0xa0,
-            0xed => high = 0x9f,
-            0xf0 => low = 0x90,
-            0xf4 => high = 0x8f,
-            _ => {}
-        }
-        rest = match byte {
-            0..=0x7f => 0,
-            0xc2..=0xdf => 1,
-            0xe0..=0xef => 2,
-            0xf0..=0xf4 => 3,
-            _ => return false,
-        };
     }
     rest == 0
 }
@@ -178,18 +190,14 @@ mod tests {
 ///
 /// # Safety
 /// `out` is writable, unless it is refused.
+#[inline(always)]
 pub unsafe fn fixed<const N: usize>(
     out: *mut u8,
     reads: &[Span],
-    mut make: impl FnMut(&mut [u8; N]) -> Result<i32>,
+    make: impl FnOnce(&mut [u8; N]) -> Result<i32>,
 ) -> Result<i32> {
-    // SAFETY: the contract of this function is that of `filled`.
-    unsafe {
-        filled(out, N, reads, &mut |out| {
-            let out = out.first_chunk_mut().ok_or(Error::Internal)?;
-            Ok((N, make(out)?))
-        })
-    }
+    // SAFETY: the contract of this function is that of `filled`, which gives all `N` bytes.
+    unsafe { filled(out, N, reads, |_| make(&mut *out.cast())) }
 }
 
 /// [`fixed`], where the length is not of the type.
@@ -199,10 +207,16 @@ pub unsafe fn fixed<const N: usize>(
 ///
 /// # Safety
 /// That of [`fixed`].
-pub unsafe fn filled(out: *mut u8, len: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
-    let out = Output { out, capacity: len, len: core::ptr::null_mut(), also: Span::NONE };
+#[inline(always)]
+pub unsafe fn filled(
+    out: *mut u8,
+    len: usize,
+    reads: &[Span],
+    make: impl FnOnce(&mut [u8]) -> Result<i32>,
+) -> Result<i32> {
+    let mut filled = len;
     // SAFETY: the contract of this function is that of `fill`.
-    unsafe { out.fill(len, reads, make) }
+    unsafe { Output::new(out, len, &raw mut filled).fill(len, reads, |out| Ok((len, make(out)?))) }
 }
 
 /// An output with a capacity.
@@ -210,32 +224,19 @@ pub unsafe fn filled(out: *mut u8, len: usize, reads: &[Span], make: Make<'_>) -
 pub struct Output {
     out: *mut u8,
     capacity: usize,
-    /// NULL where the length is fixed.
     len: *mut usize,
     also: Span,
 }
 
-/// What writes an output: it gets zero bytes, and returns how many it has written, and a status.
-pub type Make<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<(usize, i32)>;
-
 impl Output {
-    /// # Errors
-    /// [`Error::InvalidParameter`] for a pointer to the length that is refused.
-    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Result<Self> {
-        check(&[Span::one(len)], &[])?;
-        Ok(Self { out, capacity, len, also: Span::NONE })
+    /// Up to `capacity` bytes, and where their number is told.
+    pub fn new(out: *mut u8, capacity: usize, len: *mut usize) -> Self {
+        Self { out, capacity, len, also: Span::NONE }
     }
 
     /// Something else that the call writes.
     pub fn and(self, also: Span) -> Self {
         Self { also, ..self }
-    }
-
-    // A frame of its own on microcontrollers, which `make` does not stand on.
-    #[cfg_attr(not(feature = "std"), inline(never))]
-    fn check(&self, reads: &[Span]) -> Result<()> {
-        let len = Span::many(self.len, usize::from(!self.len.is_null()));
-        check(&[len, Span::many(self.out, self.capacity), self.also], reads)
     }
 
     /// Sets the length to 0, runs `make` on up to `need` zero bytes of the output, and sets the
@@ -246,35 +247,47 @@ impl Output {
     ///
     /// # Safety
     /// The output is writable, unless it is refused.
-    pub unsafe fn fill(self, need: usize, reads: &[Span], make: Make<'_>) -> Result<i32> {
-        let set_len = |len| {
-            if !self.len.is_null() {
-                // SAFETY: aligned by `new`, and writable by the contract above.
-                unsafe { self.len.write(len) };
+    #[inline(always)]
+    pub unsafe fn fill(
+        self,
+        need: usize,
+        reads: &[Span],
+        make: impl FnOnce(&mut [u8]) -> Result<(usize, i32)>,
+    ) -> Result<i32> {
+        // SAFETY: the contract above; nothing that is read in `make` overlaps the output.
+        unsafe {
+            let capacity = self.begin(need, reads)?;
+            let out: &mut [u8] = match capacity {
+                0 => &mut [],
+                _ => core::slice::from_raw_parts_mut(self.out, capacity),
+            };
+            let done = make(&mut *out);
+            match done {
+                Ok((len, _)) => self.len.write(len),
+                Err(_) => wipe(out),
             }
-        };
-        set_len(0);
-        self.check(reads)?;
-        let capacity = self.capacity.min(need);
-        let out: &mut [u8] = if capacity == 0 {
-            &mut []
-        } else {
-            // SAFETY: at most `capacity` bytes, not NULL, writable by the contract above, and
-            // nothing that is read in `make` overlaps them.
-            unsafe {
+            done.map(|(_, status)| status)
+        }
+    }
+
+    /// Checks everything, and returns how many bytes of the output, now zero, are to be used.
+    ///
+    /// # Safety
+    /// That of [`Output::fill`].
+    // A frame of its own on microcontrollers, which `make` does not stand on.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    unsafe fn begin(&self, need: usize, reads: &[Span]) -> Result<usize> {
+        let len = Span::one(self.len);
+        check(&[len], &[])?;
+        // SAFETY: the contract of `fill`, and what was checked.
+        unsafe {
+            self.len.write(0);
+            check(&[len, Span::many(self.out, self.capacity), self.also], reads)?;
+            let capacity = self.capacity.min(need);
+            if capacity > 0 {
                 self.out.write_bytes(0, capacity);
-                core::slice::from_raw_parts_mut(self.out, capacity)
             }
-        };
-        match make(out) {
-            Ok((len, status)) => {
-                set_len(len);
-                Ok(status)
-            }
-            Err(error) => {
-                wipe(out);
-                Err(error)
-            }
+            Ok(capacity)
         }
     }
 }
@@ -301,6 +314,7 @@ const _: () = {
     assert!(align_of::<SeenPlace>() <= align_of::<e4_seen_place>());
 };
 
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn magic_of(client: *const e4_client) -> u64 {
     // The cast widens: no pointer has more than 64 bits.
     MAGIC ^ client.addr() as u64
@@ -310,6 +324,7 @@ fn magic_of(client: *const e4_client) -> u64 {
 ///
 /// # Safety
 /// `client` is readable, unless it is refused.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub unsafe fn is_open(client: *const e4_client) -> bool {
     // SAFETY: not NULL, aligned, and readable by the contract above; the magic comes first.
     !client.is_null()
@@ -372,30 +387,29 @@ pub unsafe fn put<'a>(to: *mut e4_client, inner: Inner) -> &'a mut Inner {
 ///
 /// # Safety
 /// That of [`client_mut`]; nobody uses the client afterwards.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub unsafe fn close(client: *mut e4_client) -> Result<()> {
-    // SAFETY: as in `client`; the magic goes with the wipe, so this happens once.
+    // SAFETY: as in `client`; the magic goes with the wipe, so this happens once. The struct is as
+    // many bytes.
     unsafe {
         core::ptr::drop_in_place(client_mut(client)?);
-        (*client).opaque.zeroize();
+        wipe(core::slice::from_raw_parts_mut(client.cast(), size_of::<e4_client>()));
     }
     Ok(())
 }
 
-/// Empty places over memory of the caller, as many as it has room for.
+/// Empty places over memory of the caller, which are no longer than his.
 ///
 /// # Safety
-/// `count` values at `from` were checked; they are E4's for as long as the result lives.
-pub unsafe fn places<T, C>(from: *mut C, count: usize, empty: impl Fn() -> T) -> &'static mut [T] {
-    if from.is_null() || count == 0 {
+/// `count` values at `from` were checked; they are E4's for as long as the result lives. Zero bytes
+/// are a `T`.
+pub unsafe fn places<T, C>(from: *mut C, count: usize) -> &'static mut [T] {
+    if count == 0 {
         return &mut [];
     }
-    let fit = count * size_of::<C>() / size_of::<T>();
-    // SAFETY: the contract above. What a client left there goes first, since an empty place need
-    // not overwrite all of it.
+    // SAFETY: the contract above.
     unsafe {
-        core::slice::from_raw_parts_mut(from.cast::<u8>(), count * size_of::<C>()).zeroize();
-        let first = from.cast::<T>();
-        (0..fit).for_each(|number| first.add(number).write(empty()));
-        core::slice::from_raw_parts_mut(first, fit)
+        wipe(core::slice::from_raw_parts_mut(from.cast(), count * size_of::<C>()));
+        core::slice::from_raw_parts_mut(from.cast(), count)
     }
 }

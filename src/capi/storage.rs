@@ -168,6 +168,7 @@ impl Callbacks {
 }
 
 /// The error that a callback means.
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn error_of(status: i32) -> Error {
     match Error::from_number(status) {
         Some(error @ (Error::StorageFull | Error::StateIncompatible | Error::StateCorrupt)) => {
@@ -177,6 +178,7 @@ fn error_of(status: i32) -> Error {
     }
 }
 
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn done(status: i32) -> Result<()> {
     if status == E4_OK { Ok(()) } else { Err(error_of(status)) }
 }

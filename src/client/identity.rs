@@ -5,12 +5,13 @@
 use crate::crypto::agree::C2PublicKey;
 #[cfg(feature = "pubkey")]
 use crate::crypto::keys::SharedKey;
-use crate::crypto::keys::{IdKey, KEY_LEN};
+use crate::crypto::keys::{IdKey, KEY_LEN, checked};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-#[cfg(any(feature = "pubkey", feature = "password"))]
-use crate::error::Result;
-use crate::id::{ClientId, ID_LEN, Mode};
+use crate::error::{Error, Result};
+use crate::id::{ClientId, Mode};
+#[cfg(feature = "pubkey")]
+use crate::sizes::PRIVATE_KEY_LEN;
 
 /// What a client is provisioned with: its id and its keys. Printing it gives neither key.
 pub struct Identity {
@@ -31,11 +32,6 @@ pub(crate) enum Keys {
 }
 
 impl Identity {
-    /// What stands in the place of an identity until there is one.
-    pub(super) const fn nobody() -> Self {
-        Self::symmetric(ClientId::from_bytes([0; ID_LEN]), IdKey::none())
-    }
-
     /// An SK client.
     pub const fn symmetric(id: ClientId, key: IdKey) -> Self {
         Self { id, keys: Keys::Symmetric(key) }
@@ -58,8 +54,7 @@ impl Identity {
     /// [`InvalidKey`](crate::Error::InvalidKey) if no key can be agreed on with C2.
     #[cfg(feature = "pubkey")]
     pub fn public_key(id: ClientId, signing: SigningKey, c2: C2PublicKey) -> Result<Self> {
-        let shared = SharedKey::for_client(&signing, &c2)?;
-        Ok(Self { id, keys: Keys::KeyPair { signing, c2, shared } })
+        Ok(Self { id, keys: Keys::pair(signing, c2)? })
     }
 
     /// A PK client, id and key pair made from a name and a password as e4go does.
@@ -80,35 +75,84 @@ impl Identity {
 
     /// The mode.
     pub const fn mode(&self) -> Mode {
-        match self.keys {
+        self.keys.mode()
+    }
+
+    pub(super) fn into_keys(self) -> Keys {
+        self.keys
+    }
+}
+
+impl Keys {
+    /// What stands in the place of keys until there are some.
+    pub const NONE: Self = Self::Symmetric(IdKey::none());
+
+    pub const fn mode(&self) -> Mode {
+        match self {
             Keys::Symmetric(_) => Mode::Symmetric,
             #[cfg(feature = "pubkey")]
             Keys::KeyPair { .. } => Mode::PublicKey,
         }
     }
 
+    #[cfg(feature = "pubkey")]
+    pub fn pair(signing: SigningKey, c2: C2PublicKey) -> Result<Self> {
+        let shared = SharedKey::for_client(&signing, &c2)?;
+        Ok(Self::KeyPair { signing, c2, shared })
+    }
+
     /// The public key by which others check this client's signatures (PK).
     #[cfg(feature = "pubkey")]
     pub fn public(&self) -> Option<PublicKey> {
-        match &self.keys {
+        match self {
             Keys::Symmetric(_) => None,
             Keys::KeyPair { signing, .. } => Some(signing.public()),
         }
     }
 
-    pub(crate) fn keys(&self) -> &Keys {
-        &self.keys
-    }
-
     /// The key under which C2's commands come and answers go.
-    pub(crate) fn command_key(&self) -> &[u8; KEY_LEN] {
-        match &self.keys {
+    pub fn command_key(&self) -> &[u8; KEY_LEN] {
+        match self {
             Keys::Symmetric(key) => key.expose(),
             #[cfg(feature = "pubkey")]
             Keys::KeyPair { shared, .. } => shared.expose(),
         }
     }
+
+    /// The keys as they stand in the head: the id key (32), or the private key (64) and C2's public
+    /// key (32).
+    pub fn each_part(&self, each: &mut dyn FnMut(&[u8])) {
+        match self {
+            Keys::Symmetric(key) => each(key.expose()),
+            #[cfg(feature = "pubkey")]
+            Keys::KeyPair { signing, c2, .. } => {
+                each(&*signing.expose());
+                each(c2.as_bytes());
+            }
+        }
+    }
+
+    /// Reads what [`Keys::each_part`] has given.
+    ///
+    /// # Errors
+    /// [`Error::StateIncompatible`] for another mode or length, [`Error::InvalidKey`].
+    pub fn read(&mut self, mode: u8, keys: &[u8]) -> Result<()> {
+        *self = match (mode, keys.len()) {
+            (SYMMETRIC, KEY_LEN) => Self::Symmetric(IdKey::from_checked(checked(keys)?)),
+            #[cfg(feature = "pubkey")]
+            (PUBLIC_KEY, 96) => {
+                let (signing, c2) = keys.split_at_checked(PRIVATE_KEY_LEN).unwrap_or_default();
+                Self::pair(SigningKey::from_slice(signing)?, C2PublicKey::from_slice(c2)?)?
+            }
+            _ => return Err(Error::StateIncompatible),
+        };
+        Ok(())
+    }
 }
+
+const SYMMETRIC: u8 = Mode::Symmetric as u8;
+#[cfg(feature = "pubkey")]
+const PUBLIC_KEY: u8 = Mode::PublicKey as u8;
 
 impl core::fmt::Debug for Identity {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

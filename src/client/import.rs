@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::records::{Entry, Kind};
+use super::slot::{Entry, Kind, label};
 use super::storage::Storage;
 use super::{Client, DefaultMemory, Identity, Settings};
 use crate::crypto::hash::short_hash;
@@ -17,15 +17,7 @@ use crate::id::{ClientId, ID_LEN, Timestamp};
 #[derive(Debug)]
 pub struct Imported {
     identity: Identity,
-    keys: Vec<Named>,
-}
-
-type Named = (Kind, [u8; ID_LEN], Entry);
-
-impl core::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Entry")
-    }
+    keys: Vec<Entry>,
 }
 
 impl Imported {
@@ -95,44 +87,48 @@ impl<S: Storage> Client<S> {
     ///
     /// # Errors
     /// [`Error::AlreadyProvisioned`], errors of the storage.
-    pub fn import(storage: S, state: Imported) -> Result<Self> {
+    pub fn import(storage: S, mut state: Imported) -> Result<Self> {
         let mut client = Self::closed(storage, DefaultMemory::default(), Settings::default());
-        client.create(state.identity, &state.keys)?;
+        client.create(state.identity, &mut state.keys)?;
         Ok(client)
     }
 }
 
-fn named(kind: Kind, name: [u8; ID_LEN], key: &[u8; KEY_LEN]) -> Named {
-    (kind, name, Entry::new(key))
+fn entry(kind: Kind, name: &[u8; ID_LEN], key: &[u8; KEY_LEN]) -> Entry {
+    let mut entry = Entry::NONE;
+    entry.set(&label(kind, name), key);
+    entry
 }
 
 /// e4go keeps a replaced key as `key (32) | time (8)` under the hash of the topic hash.
-fn e4go_topics(entries: &Map<String, Value>) -> Result<Vec<Named>> {
+fn e4go_topics(entries: &Map<String, Value>) -> Result<Vec<Entry>> {
     let mut current = Vec::new();
     let mut replaced = Vec::new();
     for (name, value) in entries {
         let name = *ClientId::from_hex(name).ok_or(Error::StateIncompatible)?.as_bytes();
         let value = base64(value)?;
         match (<[u8; KEY_LEN]>::try_from(value.as_slice()), value.split_last_chunk()) {
-            (Ok(key), _) if !is_zero(&key) => current.push(named(Kind::Topic, name, &key)),
+            (Ok(key), _) if !is_zero(&key) => current.push(entry(Kind::Topic, &name, &key)),
             (Err(_), Some((key, time))) if key.len() == KEY_LEN => {
                 replaced.push((name, array(key)?, Timestamp::from_bytes(*time)));
             }
             _ => {}
         }
     }
-    for (kind, name, entry) in &mut current {
-        let slot: [u8; ID_LEN] = short_hash(&[&*name]);
-        let found = replaced.iter().find(|(at, ..)| *at == slot);
-        if let (Kind::Topic, Some((_, key, replaced_at))) = (kind, found) {
-            entry.set_previous(*key, *replaced_at);
+    for topic in &mut current {
+        let at: [u8; ID_LEN] = short_hash(&[topic.name()]);
+        if let Some((_, previous, replaced_at)) = replaced.iter().find(|(name, ..)| *name == at) {
+            let (label, key) = (*topic.label(), Zeroizing::new(*topic.key()));
+            topic.set(&label, previous);
+            topic.retire(*replaced_at);
+            topic.set(&label, &key);
         }
     }
     Ok(current)
 }
 
 #[cfg(feature = "pubkey")]
-fn e4go_key_pair(id: ClientId, data: &Value) -> Result<(Identity, Vec<Named>)> {
+fn e4go_key_pair(id: ClientId, data: &Value) -> Result<(Identity, Vec<Entry>)> {
     use crate::crypto::agree::C2PublicKey;
     use crate::crypto::sign::{PublicKey, SigningKey};
     let signing = SigningKey::from_slice(&base64(field(data, "PrivateKey")?)?)?;
@@ -141,14 +137,14 @@ fn e4go_key_pair(id: ClientId, data: &Value) -> Result<(Identity, Vec<Named>)> {
     for (name, value) in object(field(data, "PubKeys")?)? {
         let name = *ClientId::from_hex(name).ok_or(Error::StateIncompatible)?.as_bytes();
         if let Ok(key) = PublicKey::from_slice(&base64(value)?) {
-            peers.push(named(Kind::Peer, name, key.as_bytes()));
+            peers.push(entry(Kind::Peer, &name, key.as_bytes()));
         }
     }
     Ok((Identity::public_key(id, signing, c2)?, peers))
 }
 
 #[cfg(not(feature = "pubkey"))]
-fn e4go_key_pair(_id: ClientId, _data: &Value) -> Result<(Identity, Vec<Named>)> {
+fn e4go_key_pair(_id: ClientId, _data: &Value) -> Result<(Identity, Vec<Entry>)> {
     Err(Error::StateIncompatible)
 }
 
@@ -168,14 +164,15 @@ fn libe4_key_pair(_id: ClientId, _rest: &mut &[u8]) -> Result<Identity> {
 
 /// A count (2 bytes), then so many times name (16) and key (32). What libe4 leaves behind the last
 /// list after a removal is not part of the state.
-fn libe4_keys(kind: Kind, rest: &mut &[u8], keys: &mut Vec<Named>) -> Result<()> {
+fn libe4_keys(kind: Kind, rest: &mut &[u8], keys: &mut Vec<Entry>) -> Result<()> {
     let count = u16::from_le_bytes(*take(rest)?);
     for _ in 0..count {
         let name = *take(rest)?;
         let key = *take::<KEY_LEN>(rest)?;
-        let known = keys.iter().any(|(of, at, _)| *of == kind && *at == name);
+        let entry = entry(kind, &name, &key);
+        let known = keys.iter().any(|known| known.label() == entry.label());
         if !known && !is_zero(&key) && is_usable(kind, &key) {
-            keys.push(named(kind, name, &key));
+            keys.push(entry);
         }
     }
     Ok(())

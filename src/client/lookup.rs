@@ -3,135 +3,141 @@
 
 use super::Client;
 use super::memory::Memory;
-use super::records::{self, Entry, Kind, SLOT_LEN, Slot};
+use super::record::{Record, body_of};
+use super::slot::{Entry, Label, SLOT_LEN, Slot};
 use super::storage::Storage;
-use crate::bytes::{Bytes, wipe};
 use crate::error::{Error, Result};
-use crate::id::ID_LEN;
-use crate::sizes::KEY_LEN;
 
 impl<S: Storage, M: Memory> Client<S, M> {
-    /// Looks a key up: in the table, and if that does not hold all, in the storage; what is found
-    /// there is put into `stored`.
-    pub(super) fn entry<'a>(
-        &'a self,
-        kind: Kind,
-        name: &[u8; ID_LEN],
-        stored: &'a mut Entry,
-    ) -> Result<Option<&'a Entry>> {
-        if let Some(entry) = self.memory.get(kind, name) {
-            return Ok(Some(entry));
+    /// Looks a key up: in the table, and if that does not hold all, in the storage. Its slot is 0 if
+    /// there is none.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(super) fn find(&self, label: &Label, found: &mut Entry) -> Result<()> {
+        found.slot = 0;
+        self.memory.find(label, found);
+        if found.slot == 0 && self.overflows() {
+            return self.search(Search::Key(label), found);
         }
-        let mut found = false;
-        if self.overflows(kind) {
-            self.each_stored(kind, &mut |slot| {
-                if slot.name == *name {
-                    stored.clone_from(&slot.entry);
-                    found = true;
-                }
-            })?;
-        }
-        Ok(found.then_some(stored))
+        Ok(())
     }
 
-    /// The key with the lowest name above that in `next`, and its name, in place of what is there;
-    /// with `first`, the lowest of all. False if there is none.
-    pub(super) fn next_entry(&self, kind: Kind, first: bool, next: &mut NamedKey) -> Result<bool> {
-        let after = next.name;
-        let after = (!first).then_some(&after);
-        if !self.overflows(kind) {
-            let found = self.memory.next(kind, after);
-            return Ok(found.map(|(name, entry)| next.set(name, &entry.key)).is_some());
+    /// Puts the key with the lowest label above that of `at` in its place; its slot is 0 if there is
+    /// none.
+    pub(super) fn next(&self, at: &mut Entry) -> Result<()> {
+        let after = *at.label();
+        at.slot = 0;
+        if self.overflows() {
+            return self.search(Search::NextKey(&after), at);
         }
-        let mut found = false;
-        self.each_stored(kind, &mut |slot| {
-            let above = after.is_none_or(|after| slot.name > *after);
-            if above && (!found || slot.name < next.name) {
-                next.set(&slot.name, &slot.entry.key);
-                found = true;
-            }
-        })?;
-        Ok(found)
+        self.memory.next(&after, at);
+        Ok(())
     }
 
-    /// Whether keys of a kind stand in the storage alone.
-    pub(super) fn overflows(&self, kind: Kind) -> bool {
-        self.memory.count(kind) < *self.live.of(kind)
+    /// The first free slot, or a new one.
+    pub(super) fn free_slot(&self, found: &mut Entry) -> Result<()> {
+        if self.live() < self.slots {
+            self.search(Search::Free, found)?;
+        }
+        if found.slot == 0 {
+            found.slot = self.slots.checked_add(1).ok_or(Error::StorageFull)?;
+        }
+        Ok(())
     }
 
-    fn each_stored(&self, kind: Kind, each: &mut dyn FnMut(&Slot)) -> Result<()> {
-        let mut slot = Slot::default();
-        for number in 1..=self.slots {
-            self.existing_slot(number, &mut slot)?;
-            if self.is_live(&slot, kind) {
-                each(&slot);
+    /// Whether keys stand in the storage alone.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn overflows(&self) -> bool {
+        self.memory.count() < self.live()
+    }
+
+    /// Looks through the slots for an entry; without one, `found` is as before.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn search(&self, what: Search<'_>, found: &mut Entry) -> Result<()> {
+        let mut slot = Slot::NONE;
+        for before in 0..self.slots {
+            self.existing_slot(before + 1, &mut slot)?;
+            match (self.is_live(&slot), &what) {
+                (true, Search::Key(label)) => slot.entry.copy_if(label, found),
+                (true, Search::NextKey(after)) => slot.entry.copy_if_next(after, found),
+                (false, Search::Free) if found.slot == 0 => found.slot = before + 1,
+                _ => {}
             }
         }
         Ok(())
     }
 
-    /// Whether a slot holds a key of a kind, which no reset has forgotten.
-    pub(super) fn is_live(&self, slot: &Slot, kind: Kind) -> bool {
-        slot.kind == Some(kind) && slot.generation == *self.generations.of(kind)
+    /// Whether a slot holds a key, which no reset has forgotten.
+    pub(super) fn is_live(&self, slot: &Slot) -> bool {
+        slot.entry.kind().is_some_and(|kind| slot.generation == self.head.generation(kind))
     }
 
-    /// Reads a slot; false if there is none.
-    pub(super) fn read_slot(&self, number: u32, slot: &mut Slot) -> Result<bool> {
-        let mut buffer = Bytes::<SLOT_LEN>::new();
-        let Some(bytes) = read_record(&self.storage, number, buffer.room(SLOT_LEN))? else {
-            return Ok(false);
-        };
-        records::decode_slot(number, bytes, slot).map(|()| true)
+    /// Reads a slot; its number is 0 if there is none.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(super) fn read_slot(&self, number: u32, slot: &mut Slot) -> Result<()> {
+        let mut record = Record::EMPTY;
+        let body = self.read(number, &mut record.0)?;
+        if body == 0 {
+            slot.entry.slot = 0;
+            return Ok(());
+        }
+        slot.read(number, &record, body)
+    }
+
+    /// Reads a record and checks it; the length of its body, 0 if there is none.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(super) fn read(&self, number: u32, record: &mut [u8]) -> Result<usize> {
+        match self.storage.read(number, record)? {
+            Some(length) => body_of(number, record.get(..length).ok_or(Error::Storage)?),
+            None => Ok(0),
+        }
     }
 
     /// Reads a slot that was there.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub(super) fn existing_slot(&self, number: u32, slot: &mut Slot) -> Result<()> {
-        if self.read_slot(number, slot)? { Ok(()) } else { Err(Error::StateCorrupt) }
+        self.read_slot(number, slot)?;
+        if slot.entry.slot == 0 { Err(Error::StateCorrupt) } else { Ok(()) }
     }
 }
 
-/// A name and the key of that name.
-#[derive(Default)]
-pub(super) struct NamedKey {
-    pub name: [u8; ID_LEN],
-    pub key: [u8; KEY_LEN],
+/// What is looked for in the slots.
+enum Search<'a> {
+    /// The key of a label.
+    Key(&'a Label),
+    /// The key with the lowest label above this one.
+    NextKey(&'a Label),
+    /// The first slot that is free.
+    Free,
 }
 
-impl Drop for NamedKey {
-    fn drop(&mut self) {
-        wipe(&mut self.key);
-    }
-}
-
-impl NamedKey {
-    fn set(&mut self, name: &[u8; ID_LEN], key: &[u8; KEY_LEN]) {
-        (self.name, self.key) = (*name, *key);
-    }
-}
-
-pub(super) fn read_record<'b>(
-    storage: &impl Storage,
-    record: u32,
-    buffer: &'b mut [u8],
-) -> Result<Option<&'b [u8]>> {
-    let Some(length) = storage.read(record, buffer)? else { return Ok(None) };
-    buffer.get(..length).ok_or(Error::Storage).map(Some)
-}
-
-/// Whether there is a record, of whatever length.
-pub(super) fn exists(storage: &impl Storage, record: u32) -> Result<bool> {
-    match storage.read(record, Bytes::<SLOT_LEN>::new().room(SLOT_LEN)) {
+/// [`Error::NotProvisioned`] if there is no record, of whatever length.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(super) fn exists(storage: &impl Storage, record: u32) -> Result<()> {
+    let mut room = Record::<SLOT_LEN>::EMPTY;
+    match storage.read(record, &mut room.0) {
         // The head is longer than this buffer.
-        Err(Error::StateIncompatible) => Ok(true),
-        read => Ok(read?.is_some()),
+        Ok(Some(_)) | Err(Error::StateIncompatible) => Ok(()),
+        Ok(None) => Err(Error::NotProvisioned),
+        Err(error) => Err(error),
     }
 }
 
 /// Erases the slots from the last to the first, so that an interruption leaves no gap.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn erase_slots(storage: &mut impl Storage) -> Result<()> {
     let mut slots = 0;
-    while exists(storage, slots + 1)? {
-        slots += 1;
+    let end = loop {
+        match exists(storage, slots + 1) {
+            Ok(()) => slots += 1,
+            Err(end) => break end,
+        }
+    };
+    if end != Error::NotProvisioned {
+        return Err(end);
     }
-    (1..=slots).rev().try_for_each(|slot| storage.erase(slot))
+    while slots > 0 {
+        storage.erase(slots)?;
+        slots -= 1;
+    }
+    Ok(())
 }

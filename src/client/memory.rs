@@ -1,51 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a client holds in RAM beside its storage: keys at hand, and messages seen.
 
-use super::records::{Entry, Kind};
+use super::slot::{Entry, Kind, Label, Stamp};
 use crate::crypto::siv::Siv;
-use crate::error::Result;
-use crate::id::{ID_LEN, Timestamp, TopicHash};
-use crate::wire::message::SIV_LEN;
+use crate::id::{Timestamp, TopicHash};
 
 /// A table of keys and, where it is wanted, a cache of messages that were seen.
 ///
 /// A key that the table has no place for still works: the client reads it from storage.
 pub trait Memory {
-    /// The hash of a topic; a table may remember it.
-    ///
-    /// # Errors
-    /// [`InvalidTopic`](crate::Error::InvalidTopic).
-    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
-        TopicHash::from_topic(topic)
+    /// The hash of a topic of a length that was checked; a table may remember it.
+    fn topic_hash(&self, topic: &str) -> TopicHash {
+        TopicHash::of(topic)
     }
     /// A key made ready, where the table has room for that.
-    fn cipher(&self, _kind: Kind, _name: &[u8; ID_LEN]) -> Option<&Siv> {
+    fn cipher(&self, _label: &Label) -> Option<&Siv> {
         None
     }
-    /// The key of a name.
-    fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry>;
-    /// Adds or replaces a key; dropped if there is no place.
-    fn put(&mut self, kind: Kind, name: [u8; ID_LEN], entry: Entry);
+    /// Copies the key of a label; without one, the copy is as before.
+    fn find(&self, label: &Label, found: &mut Entry);
+    /// Adds a key that is not there; dropped if there is no place.
+    fn put(&mut self, entry: &Entry);
     /// Forgets a key.
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN]);
-    /// Forgets all keys of a kind.
-    fn clear(&mut self, kind: Kind);
-    /// How many keys of a kind are at hand.
-    fn count(&self, kind: Kind) -> u32;
-    /// The key with the lowest name above `after`.
-    fn next(&self, kind: Kind, after: Option<&[u8; ID_LEN]>) -> Option<(&[u8; ID_LEN], &Entry)>;
-    /// Remembers a message and says whether it is new. Without a cache, every message is new.
-    /// Messages before `oldest` would be refused anyway and need not be remembered.
-    fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool;
+    fn remove(&mut self, label: &Label);
+    /// Forgets all keys of a kind, or everything.
+    fn clear(&mut self, kind: Option<Kind>);
+    /// How many keys are at hand.
+    fn count(&self) -> u32;
+    /// Copies the key with the lowest label above `after`; without one, the copy is as before.
+    fn next(&self, after: &Label, next: &mut Entry);
+    /// Remembers a message, by its time and SIV, and says whether it is new. Without a cache, every
+    /// message is new. Messages before `oldest` would be refused anyway and need not be remembered.
+    fn first_time(&mut self, oldest: Timestamp, message: &Stamp) -> bool;
 }
 
 /// A table that grows on the heap, and a cache of a given size.
 #[cfg(feature = "std")]
 #[derive(Default)]
 pub struct HeapMemory {
-    keys: std::collections::BTreeMap<(Kind, [u8; ID_LEN]), Kept>,
-    counts: super::records::PerKind<u32>,
-    seen: std::collections::BTreeSet<(Timestamp, [u8; SIV_LEN])>,
+    keys: std::collections::BTreeMap<Label, Kept>,
+    seen: std::collections::BTreeSet<(Timestamp, Stamp)>,
     cache: usize,
     /// Hashes of topics that were named lately: SHA3 would be half the cost of a short message.
     hashes: std::sync::Mutex<std::collections::HashMap<String, TopicHash>>,
@@ -77,68 +71,66 @@ impl HeapMemory {
 
 #[cfg(feature = "std")]
 impl Memory for HeapMemory {
-    fn topic_hash(&self, topic: &str) -> Result<TopicHash> {
+    fn topic_hash(&self, topic: &str) -> TopicHash {
         // Another thread uses it at this moment: then without.
         let hashes = self.hashes.try_lock().ok().filter(|_| topic.len() <= HASHED_MAX);
-        let Some(mut hashes) = hashes else { return TopicHash::from_topic(topic) };
+        let Some(mut hashes) = hashes else { return TopicHash::of(topic) };
         if let Some(hash) = hashes.get(topic) {
-            return Ok(*hash);
+            return *hash;
         }
-        let hash = TopicHash::from_topic(topic)?;
+        let hash = TopicHash::of(topic);
         if hashes.len() >= HASHES_MAX {
             hashes.clear();
         }
         hashes.insert(topic.to_string(), hash);
-        Ok(hash)
+        hash
     }
 
-    fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry> {
-        self.keys.get(&(kind, *name)).map(|kept| &kept.entry)
-    }
-
-    fn cipher(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Siv> {
-        let kept = self.keys.get(&(kind, *name))?;
-        Some(kept.ready.get_or_init(|| Box::new(Siv::new(&kept.entry.key))))
-    }
-
-    fn put(&mut self, kind: Kind, name: [u8; ID_LEN], entry: Entry) {
-        let kept = Kept { entry, ready: std::sync::OnceLock::new() };
-        if self.keys.insert((kind, name), kept).is_none() {
-            *self.counts.of_mut(kind) += 1;
+    fn find(&self, label: &Label, found: &mut Entry) {
+        if let Some(kept) = self.keys.get(label) {
+            found.clone_from(&kept.entry);
         }
     }
 
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN]) {
-        if self.keys.remove(&(kind, *name)).is_some() {
-            *self.counts.of_mut(kind) -= 1;
+    fn cipher(&self, label: &Label) -> Option<&Siv> {
+        let kept = self.keys.get(label)?;
+        Some(kept.ready.get_or_init(|| Box::new(Siv::new(kept.entry.key()))))
+    }
+
+    fn put(&mut self, entry: &Entry) {
+        let kept = Kept { entry: entry.clone(), ready: std::sync::OnceLock::new() };
+        self.keys.insert(*entry.label(), kept);
+    }
+
+    fn remove(&mut self, label: &Label) {
+        self.keys.remove(label);
+    }
+
+    fn clear(&mut self, kind: Option<Kind>) {
+        self.keys.retain(|_, kept| kind.is_some() && kept.entry.kind() != kind);
+        if kind.is_none() {
+            self.seen.clear();
         }
     }
 
-    fn clear(&mut self, kind: Kind) {
-        self.keys.retain(|(of, _), _| *of != kind);
-        *self.counts.of_mut(kind) = 0;
+    fn count(&self) -> u32 {
+        u32::try_from(self.keys.len()).unwrap_or(u32::MAX)
     }
 
-    fn count(&self, kind: Kind) -> u32 {
-        *self.counts.of(kind)
-    }
-
-    fn next(&self, kind: Kind, after: Option<&[u8; ID_LEN]>) -> Option<(&[u8; ID_LEN], &Entry)> {
+    fn next(&self, after: &Label, next: &mut Entry) {
         use std::ops::Bound;
-        let from = match after {
-            Some(name) => Bound::Excluded((kind, *name)),
-            None => Bound::Included((kind, [0; ID_LEN])),
-        };
-        let ((of, name), kept) = self.keys.range((from, Bound::Unbounded)).next()?;
-        (*of == kind).then_some((name, &kept.entry))
+        let mut above = self.keys.range::<Label, _>((Bound::Excluded(after), Bound::Unbounded));
+        if let Some((_, kept)) = above.next() {
+            next.clone_from(&kept.entry);
+        }
     }
 
-    fn first_time(&mut self, oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
+    fn first_time(&mut self, oldest: Timestamp, message: &Stamp) -> bool {
         if self.cache == 0 {
             return true;
         }
-        self.seen = self.seen.split_off(&(oldest, [0; SIV_LEN]));
-        if !self.seen.insert((time, *siv)) {
+        self.seen = self.seen.split_off(&(oldest, Stamp::NONE));
+        if !self.seen.insert((message.time(), *message)) {
             return false;
         }
         if self.seen.len() > self.cache {
@@ -149,21 +141,33 @@ impl Memory for HeapMemory {
 }
 
 /// A place for one key in a [`SliceMemory`].
-#[derive(Clone, Default)]
-pub struct KeyPlace(Option<(Kind, [u8; ID_LEN], Entry)>);
+#[derive(Clone)]
+pub struct KeyPlace(Entry);
 
 impl KeyPlace {
     /// A place without a key.
-    pub const EMPTY: KeyPlace = KeyPlace(None);
+    pub const EMPTY: KeyPlace = KeyPlace(Entry::NONE);
+}
+
+impl Default for KeyPlace {
+    fn default() -> Self {
+        Self::EMPTY
+    }
 }
 
 /// A place for one message in the cache of a [`SliceMemory`].
-#[derive(Clone, Copy, Default)]
-pub struct SeenPlace(Option<(Timestamp, [u8; SIV_LEN])>);
+#[derive(Clone, Copy)]
+pub struct SeenPlace(Stamp);
 
 impl SeenPlace {
     /// A place without a message.
-    pub const EMPTY: SeenPlace = SeenPlace(None);
+    pub const EMPTY: SeenPlace = SeenPlace(Stamp::NONE);
+}
+
+impl Default for SeenPlace {
+    fn default() -> Self {
+        Self::EMPTY
+    }
 }
 
 /// A table, and a cache if `seen` is not empty, in memory that the caller gives.
@@ -176,82 +180,77 @@ pub struct SliceMemory<'a> {
 impl<'a> SliceMemory<'a> {
     /// Takes over the places and empties them.
     pub fn new(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
-        keys.iter_mut().for_each(|place| place.0 = None);
-        seen.iter_mut().for_each(|place| place.0 = None);
-        Self::over(keys, seen)
+        let mut memory = Self::over(keys, seen);
+        memory.clear(None);
+        memory
     }
 
     /// Takes over places that are empty.
     pub(crate) fn over(keys: &'a mut [KeyPlace], seen: &'a mut [SeenPlace]) -> Self {
         Self { keys, seen }
     }
-
-    fn entries(&self, kind: Kind) -> impl Iterator<Item = (&[u8; ID_LEN], &Entry)> {
-        let filled = self.keys.iter().filter_map(|place| place.0.as_ref());
-        filled.filter(move |(of, ..)| *of == kind).map(|(_, name, entry)| (name, entry))
-    }
 }
 
 impl Drop for SliceMemory<'_> {
     /// Empties the places, which wipes their keys.
     fn drop(&mut self) {
-        self.keys.iter_mut().for_each(|place| place.0 = None);
-        self.seen.iter_mut().for_each(|place| place.0 = None);
+        self.clear(None);
     }
 }
 
 impl Memory for SliceMemory<'_> {
-    fn get(&self, kind: Kind, name: &[u8; ID_LEN]) -> Option<&Entry> {
-        self.entries(kind).find(|(of, _)| *of == name).map(|(_, entry)| entry)
+    fn find(&self, label: &Label, found: &mut Entry) {
+        self.keys.iter().for_each(|place| place.0.copy_if(label, found));
     }
 
-    fn put(&mut self, kind: Kind, name: [u8; ID_LEN], entry: Entry) {
-        self.remove(kind, &name);
-        if let Some(place) = self.keys.iter_mut().find(|place| place.0.is_none()) {
-            place.0 = Some((kind, name, entry));
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn put(&mut self, entry: &Entry) {
+        if let Some(place) = self.keys.iter_mut().find(|place| place.0.kind().is_none()) {
+            place.0.clone_from(entry);
         }
     }
 
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN]) {
+    fn remove(&mut self, label: &Label) {
         for place in &mut *self.keys {
-            if place.0.as_ref().is_some_and(|(of, at, _)| *of == kind && at == name) {
-                place.0 = None;
+            if place.0.label() == label {
+                place.0.clear();
             }
         }
     }
 
-    fn clear(&mut self, kind: Kind) {
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn clear(&mut self, kind: Option<Kind>) {
         for place in &mut *self.keys {
-            if place.0.as_ref().is_some_and(|(of, ..)| *of == kind) {
-                place.0 = None;
+            if kind.is_none() || place.0.kind() == kind {
+                place.0.clear();
             }
+        }
+        if kind.is_none() {
+            self.seen.fill(SeenPlace::EMPTY);
         }
     }
 
-    fn count(&self, kind: Kind) -> u32 {
-        u32::try_from(self.entries(kind).count()).unwrap_or(u32::MAX)
+    fn count(&self) -> u32 {
+        self.keys.iter().map(|place| u32::from(place.0.kind().is_some())).sum()
     }
 
-    fn next(&self, kind: Kind, after: Option<&[u8; ID_LEN]>) -> Option<(&[u8; ID_LEN], &Entry)> {
-        let above = self.entries(kind).filter(|(name, _)| after.is_none_or(|after| *name > after));
-        above.min_by_key(|(name, _)| *name)
+    fn next(&self, after: &Label, next: &mut Entry) {
+        self.keys.iter().for_each(|place| place.0.copy_if_next(after, next));
     }
 
-    fn first_time(&mut self, _oldest: Timestamp, time: Timestamp, siv: &[u8; SIV_LEN]) -> bool {
-        // An empty place comes first, then that of the oldest message.
-        let (mut oldest, mut oldest_place) = (u64::MAX, None);
+    fn first_time(&mut self, _oldest: Timestamp, message: &Stamp) -> bool {
+        // An empty place is older than any message.
+        let mut oldest: Option<&mut SeenPlace> = None;
         for place in &mut *self.seen {
-            let age = match &place.0 {
-                Some((at, known)) if *at == time && known == siv => return false,
-                Some((at, _)) => at.as_secs(),
-                None => 0,
-            };
-            if age <= oldest {
-                (oldest, oldest_place) = (age, Some(place));
+            if place.0 == *message {
+                return false;
+            }
+            if oldest.as_ref().is_none_or(|oldest| place.0.time() <= oldest.0.time()) {
+                oldest = Some(place);
             }
         }
-        if let Some(place) = oldest_place {
-            place.0 = Some((time, *siv));
+        if let Some(place) = oldest {
+            place.0 = *message;
         }
         true
     }

@@ -5,7 +5,7 @@ use super::Client;
 #[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
-use super::records::{Entry, Kind};
+use super::slot::{self, Entry, Kind, Label, NO_LABEL, Stamp};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::Opcode;
@@ -13,7 +13,7 @@ use crate::command::Opcode;
 use crate::crypto::sign::PublicKey;
 use crate::crypto::siv::Siv;
 use crate::error::{Error, Result};
-use crate::id::{ClientId, Mode, Timestamp, TopicHash};
+use crate::id::{ClientId, Mode, Timestamp, check_topic};
 use crate::protect::{self, Window};
 use crate::wire::message::Sealed;
 #[cfg(feature = "pubkey")]
@@ -65,20 +65,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        if self.is_control_topic(topic) {
-            return Err(Error::InvalidTopic);
-        }
-        let hash = self.memory.topic_hash(topic)?;
-        let now = self.time(now.into())?;
-        let out = match self.memory.cipher(Kind::Topic, hash.as_bytes()) {
-            Some(siv) => self.seal(siv, now, message, out),
-            None => self.seal_once(&hash, now, message, out),
-        }?;
-        #[cfg(feature = "pubkey")]
-        if let Keys::KeyPair { signing, .. } = self.identity.keys() {
-            protect::sign(signing, out)?;
-        }
-        Ok(out)
+        let length = self.protect_into(now.into(), topic, message, out)?;
+        out.get_mut(..length).ok_or(Error::Internal)
     }
 
     /// Takes in what arrived on a topic: a message for the application, or, on the control topic,
@@ -102,15 +90,16 @@ impl<S: Storage, M: Memory> Client<S, M> {
         out: &'o mut [u8],
     ) -> Result<Unprotected<&'o mut [u8]>> {
         let now = now.into();
-        if self.is_control_topic(topic) {
+        let mut label = NO_LABEL;
+        self.topic_label(topic, &mut label)?;
+        if label == NO_LABEL {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
-        let hash = self.memory.topic_hash(topic)?;
         let mut signer = None;
-        let sealed = self.open_message(now, &hash, protected, out, &mut signer)?;
-        let oldest = now.unwrap_or(self.mark.time()).before(self.settings.window.past.into());
+        let sealed = self.open_message(now, &label, protected, out, &mut signer)?;
+        let oldest = now.unwrap_or(self.head.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
-        if !self.memory.first_time(oldest, sealed.time(), sealed.siv) {
+        if !self.memory.first_time(oldest, &Stamp::of(&sealed)) {
             wipe(plaintext);
             return Err(Error::Replayed);
         }
@@ -155,14 +144,34 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
-    /// All but the signature.
-    fn seal<'o>(
+    /// [`Client::protect`]; the length of what stands at the start of `out` then.
+    pub(crate) fn protect_into(
         &self,
-        siv: &Siv,
-        now: Timestamp,
+        now: Option<Timestamp>,
+        topic: &str,
         message: &[u8],
-        out: &'o mut [u8],
-    ) -> Result<&'o mut [u8]> {
+        out: &mut [u8],
+    ) -> Result<usize> {
+        let mut label = NO_LABEL;
+        self.topic_label(topic, &mut label)?;
+        if label == NO_LABEL {
+            return Err(Error::InvalidTopic);
+        }
+        let now = self.time(now)?;
+        match self.memory.cipher(&label) {
+            Some(siv) => self.seal(siv, now, message, out),
+            None => self.seal_once(&label, now, message, out),
+        }?;
+        let length = message.len() + self.mode().overhead();
+        #[cfg(feature = "pubkey")]
+        if let Keys::KeyPair { signing, .. } = &self.keys {
+            protect::sign(signing, out.get_mut(..length).ok_or(Error::Internal)?)?;
+        }
+        Ok(length)
+    }
+
+    /// All but the signature.
+    fn seal(&self, siv: &Siv, now: Timestamp, message: &[u8], out: &mut [u8]) -> Result<()> {
         match self.mode() {
             Mode::Symmetric => protect::seal(siv, now, message, out),
             #[cfg(feature = "pubkey")]
@@ -175,21 +184,31 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// [`Self::seal`] with a key that the table does not make ready. A frame of its own on
     /// microcontrollers: it is not to lie under the making of a signature.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn seal_once<'o>(
+    fn seal_once(
         &self,
-        topic: &TopicHash,
+        label: &Label,
         now: Timestamp,
         message: &[u8],
-        out: &'o mut [u8],
-    ) -> Result<&'o mut [u8]> {
-        let mut stored = Entry::default();
-        let entry = self.entry(Kind::Topic, topic.as_bytes(), &mut stored)?;
-        let key = &entry.ok_or(Error::TopicKeyMissing)?.key;
-        Siv::once(key, |siv| self.seal(siv, now, message, out))
+        out: &mut [u8],
+    ) -> Result<()> {
+        let mut entry = Entry::NONE;
+        self.find(label, &mut entry)?;
+        if entry.slot == 0 {
+            return Err(Error::TopicKeyMissing);
+        }
+        Siv::once(entry.key(), |siv| self.seal(siv, now, message, out))
     }
 
-    fn is_control_topic(&self, topic: &str) -> bool {
-        topic.len() == CONTROL_TOPIC_LEN && topic.as_bytes() == self.control_topic().as_bytes()
+    /// Writes the label of a topic; [`NO_LABEL`] stays for the client's own control topic.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn topic_label(&self, topic: &str, label: &mut Label) -> Result<()> {
+        check_topic(topic)?;
+        let is_control = topic.len() == CONTROL_TOPIC_LEN
+            && self.answer_topic().as_bytes().starts_with(topic.as_bytes());
+        if !is_control {
+            slot::set_label(label, Kind::Topic, self.memory.topic_hash(topic).as_bytes());
+        }
+        Ok(())
     }
 
     /// Whether a timestamp is near the clock; without one, not much before the last command.
@@ -197,7 +216,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let window = &self.settings.window;
         window.check(
             timestamp,
-            now.unwrap_or(self.mark.time().max(timestamp.before(window.future.into()))),
+            now.unwrap_or(self.head.time().max(timestamp.before(window.future.into()))),
         )
     }
 
@@ -212,7 +231,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     fn open_message<'p>(
         &self,
         now: Option<Timestamp>,
-        topic: &TopicHash,
+        label: &Label,
         protected: &'p [u8],
         out: &mut [u8],
         signer: &mut Option<Signer>,
@@ -220,14 +239,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
         #[cfg(feature = "pubkey")]
         let checked = match self.mode() {
             Mode::Symmetric => None,
-            Mode::PublicKey if self.holds(topic)? => {
+            Mode::PublicKey if self.holds(label)? => {
                 Some(self.check_signed(now, protected, signer)?)
             }
             Mode::PublicKey => return Err(Error::TopicKeyMissing),
         };
         #[cfg(not(feature = "pubkey"))]
         let (checked, _) = (None, signer);
-        self.decrypt(now, topic, protected, checked, out)
+        self.decrypt(now, label, protected, checked, out)
     }
 
     /// Decrypts with the key of a topic or, for a while, with the one that it replaced; what was
@@ -237,14 +256,16 @@ impl<S: Storage, M: Memory> Client<S, M> {
     fn decrypt<'p>(
         &self,
         now: Option<Timestamp>,
-        topic: &TopicHash,
+        label: &Label,
         protected: &'p [u8],
         checked: Option<Sealed<'p>>,
         out: &mut [u8],
     ) -> Result<Sealed<'p>> {
-        let mut stored = Entry::default();
-        let entry = self.entry(Kind::Topic, topic.as_bytes(), &mut stored)?;
-        let entry = entry.ok_or(Error::TopicKeyMissing)?;
+        let mut entry = Entry::NONE;
+        self.find(label, &mut entry)?;
+        if entry.slot == 0 {
+            return Err(Error::TopicKeyMissing);
+        }
         let sealed = match checked {
             Some(sealed) => sealed,
             None => {
@@ -253,9 +274,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
                 sealed
             }
         };
-        let opened = match self.memory.cipher(Kind::Topic, topic.as_bytes()) {
+        let opened = match self.memory.cipher(label) {
             Some(siv) => protect::open(siv, &sealed, out),
-            None => protect::open_once(&entry.key, &sealed, out),
+            None => protect::open_once(entry.key(), &sealed, out),
         };
         match (opened, entry.previous()) {
             (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
@@ -291,9 +312,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
     #[cfg(feature = "pubkey")]
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn peer_key(&self, id: ClientId, key: &mut Option<PublicKey>) -> Result<()> {
-        let mut stored = Entry::default();
-        if let Some(peer) = self.entry(Kind::Peer, id.as_bytes(), &mut stored)? {
-            *key = Some(PublicKey::from_stored(&peer.key)?);
+        let mut entry = Entry::NONE;
+        self.find(&slot::label(Kind::Peer, id.as_bytes()), &mut entry)?;
+        if entry.slot != 0 {
+            *key = Some(PublicKey::from_stored(entry.key())?);
         }
         Ok(())
     }

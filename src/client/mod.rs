@@ -4,30 +4,33 @@
 mod commands;
 #[cfg(feature = "std")]
 mod file;
+mod head;
 mod identity;
 #[cfg(feature = "std")]
 pub mod import;
 mod lookup;
-mod mark;
 pub mod memory;
 mod messages;
-mod records;
+mod record;
+mod slot;
 pub mod storage;
 
 pub use identity::Identity;
 pub use messages::{Message, Signer, Unprotected};
 
-use self::lookup::{NamedKey, erase_slots, exists, read_record};
-use self::mark::Mark;
+use self::head::{HEAD, Head, HeadRecord};
+use self::identity::Keys;
+use self::lookup::{erase_slots, exists};
 use self::memory::Memory;
-use self::records::{Entry, HEAD, Kind, PerKind, Slot, Stamp};
-use self::storage::{RECORD_MAX, Storage};
-use crate::bytes::Bytes;
+use self::slot::{Entry, Kind, Label, PerKind, Slot, Stamp, label};
+use self::storage::Storage;
 use crate::crypto::hash::sha3_256;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp, TopicHash};
 use crate::protect::{self, ProtectedAnswer, Window};
-use crate::wire::answer::{ANSWER_LEN, Answer, StateDigest};
+#[cfg(feature = "capi")]
+use crate::sizes::KEY_LEN;
+use crate::wire::answer::{self, ANSWER_LEN, ANSWER_PLAIN_LEN, DIGEST_LEN, StateDigest};
 use crate::wire::message::SIV_LEN;
 use crate::wire::topic::ClientTopic;
 
@@ -65,9 +68,8 @@ pub struct Client<S, M = DefaultMemory> {
     storage: S,
     memory: M,
     settings: Settings,
-    identity: Identity,
-    generations: PerKind<u32>,
-    mark: Mark,
+    head: Head,
+    keys: Keys,
     /// The replay mark has commands that stand in slots alone, not yet in the stored head.
     head_behind: bool,
     /// How many slots exist, and how many of them hold a key.
@@ -110,7 +112,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         identity: Identity,
     ) -> Result<Self> {
         let mut client = Self::closed(storage, memory, settings);
-        client.create(identity, &[])?;
+        client.create(identity, &mut [])?;
         Ok(client)
     }
 
@@ -131,82 +133,100 @@ impl<S: Storage, M: Memory> Client<S, M> {
             storage,
             memory,
             settings,
-            identity: Identity::nobody(),
-            generations: PerKind::default(),
-            mark: Mark::new(Timestamp::default()),
+            head: Head::NONE,
+            keys: Keys::NONE,
             head_behind: false,
             slots: 0,
-            live: PerKind::default(),
+            live: PerKind { topics: 0, peers: 0 },
             last: None,
         }
     }
 
     /// Stores a new client with the keys that it brings, and becomes it. The head, which is
     /// written last, makes it exist.
-    pub(crate) fn create(
+    pub(crate) fn create(&mut self, identity: Identity, keys: &mut [Entry]) -> Result<()> {
+        let (id, mode) = (identity.id(), identity.mode());
+        self.keys = identity.into_keys();
+        self.store(id.as_bytes(), mode, keys)
+    }
+
+    /// [`Client::create`] of an SK client, from its id and key as they come.
+    #[cfg(feature = "capi")]
+    pub(crate) fn create_symmetric(
         &mut self,
-        identity: Identity,
-        keys: &[(Kind, [u8; ID_LEN], Entry)],
+        id: &[u8; ID_LEN],
+        key: &[u8; KEY_LEN],
     ) -> Result<()> {
-        if exists(&self.storage, HEAD)? {
-            return Err(Error::AlreadyProvisioned);
+        self.keys.read(Mode::Symmetric as u8, key)?;
+        self.store(id, Mode::Symmetric, &mut [])
+    }
+
+    /// [`Client::create`] with its own keys in place.
+    fn store(&mut self, id: &[u8; ID_LEN], mode: Mode, keys: &mut [Entry]) -> Result<()> {
+        match exists(&self.storage, HEAD) {
+            Err(Error::NotProvisioned) => {}
+            exists => return Err(exists.err().unwrap_or(Error::AlreadyProvisioned)),
         }
         // What an interrupted `forget` or import left.
         erase_slots(&mut self.storage)?;
-        for (number, (kind, name, entry)) in (1..).zip(keys) {
-            let mut slot = Bytes::new();
-            let stamp = Stamp::default();
-            records::encode_slot(*kind, 0, &stamp, name, number, entry, &mut slot);
-            self.storage.write(number, &slot)?;
+        for (number, entry) in (1..).zip(keys) {
+            entry.slot = number;
+            self.write_record(entry, &Stamp::NONE)?;
         }
-        self.identity = identity;
-        self.write_head(None, self.generations, None)?;
+        self.head.start(id, mode);
+        self.write_head(None, None, None)?;
         self.load()
     }
 
     /// Becomes the stored client.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub(crate) fn load(&mut self) -> Result<()> {
-        if !self.load_head()? {
-            erase_slots(&mut self.storage)?;
-            return Err(Error::NotProvisioned);
+        if let Err(error) = self.load_head() {
+            if error == Error::NotProvisioned {
+                erase_slots(&mut self.storage)?;
+            }
+            return Err(error);
         }
         self.load_slots()
     }
 
-    /// Reads the head; false if there is none. A frame of its own on microcontrollers: the buffer is
+    /// Reads the head. A frame of its own on microcontrollers: the record is
     /// not to lie under what reads the slots.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn load_head(&mut self) -> Result<bool> {
-        let mut buffer = Bytes::<RECORD_MAX>::new();
-        let head = read_record(&self.storage, HEAD, buffer.room(RECORD_MAX))?;
-        let Some(head) = head else { return Ok(false) };
-        self.generations = records::decode_head(head, &mut self.identity, &mut self.mark)?;
-        Ok(true)
+    fn load_head(&mut self) -> Result<()> {
+        let mut record = HeadRecord::EMPTY;
+        match self.read(HEAD, &mut record.0) {
+            Ok(0) => Err(Error::NotProvisioned),
+            Ok(body) if record.is_head() => self.head.read(&record, body, &mut self.keys),
+            // What another program, or a later version, has written need not have this check.
+            Ok(_) | Err(Error::StateCorrupt) if !record.is_head() => Err(Error::StateIncompatible),
+            read => read.map(|_| ()),
+        }
     }
 
     /// Reads every slot: keys into the table, and commands that the head does not know into the
     /// replay mark. Keys that a reset forgot but a power cut kept are wiped.
     fn load_slots(&mut self) -> Result<()> {
-        let mut slot = Slot::default();
-        while self.read_slot(self.slots + 1, &mut slot)? {
+        let mut slot = Slot::NONE;
+        loop {
+            self.read_slot(self.slots + 1, &mut slot)?;
+            if slot.entry.slot == 0 {
+                return Ok(());
+            }
             self.slots += 1;
-            if slot.stamp.time >= self.mark.time()
-                && slot.stamp != Stamp::default()
-                && !self.mark.contains(&slot.stamp)
-            {
-                self.mark.add(&slot.stamp);
+            if slot.stamp != Stamp::NONE && self.head.check(&slot.stamp).is_ok() {
+                self.head.add(&slot.stamp);
                 self.head_behind = true;
             }
-            match slot.kind {
-                Some(kind) if self.is_live(&slot, kind) => {
+            match slot.entry.kind() {
+                Some(kind) if self.is_live(&slot) => {
                     *self.live.of_mut(kind) += 1;
-                    self.memory.put(kind, slot.name, slot.entry.clone());
+                    self.memory.put(&slot.entry);
                 }
-                Some(_) => self.wipe_slot(self.slots, &slot.stamp),
+                Some(_) => self.wipe(&mut slot),
                 None => {}
             }
         }
-        Ok(())
     }
 
     /// Forgets the client: erases every record.
@@ -227,18 +247,18 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     /// The id.
     pub fn id(&self) -> ClientId {
-        self.identity.id()
+        self.head.id()
     }
 
     /// The mode.
     pub fn mode(&self) -> Mode {
-        self.identity.mode()
+        self.keys.mode()
     }
 
     /// The public key of a PK client, by which others check its messages.
     #[cfg(feature = "pubkey")]
     pub fn public_key(&self) -> Option<crate::crypto::sign::PublicKey> {
-        self.identity.public()
+        self.keys.public()
     }
 
     /// The topic to subscribe to for commands.
@@ -266,12 +286,19 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::InvalidTopic`], errors of the storage.
     pub fn has_topic(&self, topic: &str) -> Result<bool> {
-        self.holds(&TopicHash::from_topic(topic)?)
+        self.holds(&label(Kind::Topic, TopicHash::from_topic(topic)?.as_bytes()))
     }
 
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn holds(&self, topic: &TopicHash) -> Result<bool> {
-        Ok(self.entry(Kind::Topic, topic.as_bytes(), &mut Entry::default())?.is_some())
+    fn holds(&self, label: &Label) -> Result<bool> {
+        let mut entry = Entry::NONE;
+        self.find(label, &mut entry)?;
+        Ok(entry.slot != 0)
+    }
+
+    /// How many keys the client holds.
+    fn live(&self) -> u32 {
+        self.live.topics + self.live.peers
     }
 
     /// How many topic keys the client holds.
@@ -301,8 +328,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         now: Option<Timestamp>,
         out: &mut ProtectedAnswer,
     ) -> Result<bool> {
-        let Some((stamp, status)) = self.last else { return Ok(false) };
-        self.protect_answer(now, Some(stamp.siv), status, out)?;
+        let Some((stamp, status)) = &self.last else { return Ok(false) };
+        self.protect_answer(now, Some(stamp.siv()), *status, out)?;
         self.last = None;
         Ok(true)
     }
@@ -322,12 +349,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
     fn protect_answer(
         &self,
         now: Option<Timestamp>,
-        command: Option<[u8; SIV_LEN]>,
+        command: Option<&[u8; SIV_LEN]>,
         status: Result<()>,
         out: &mut ProtectedAnswer,
     ) -> Result<()> {
-        let answer = Answer { command, status, digest: self.digest()? };
-        protect::seal_answer(self.identity.command_key(), self.time(now)?, &answer, out)
+        let now = self.time(now)?;
+        let (mut digest, mut plain) = ([0; DIGEST_LEN], [0; ANSWER_PLAIN_LEN]);
+        self.digest_into(&mut digest)?;
+        answer::write(command, status, &digest, &mut plain);
+        protect::seal_plain_answer(self.keys.command_key(), now, &plain, out)
     }
 
     /// The digest of the keys that the client holds (PROTOCOL section 11).
@@ -335,32 +365,43 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// Errors of the storage.
     pub fn digest(&self) -> Result<StateDigest> {
+        let mut digest = [0; DIGEST_LEN];
+        self.digest_into(&mut digest)?;
+        Ok(StateDigest(digest))
+    }
+
+    /// [`Client::digest`], in its place.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(crate) fn digest_into(&self, out: &mut [u8; DIGEST_LEN]) -> Result<()> {
         let mut digest = protect::StateDigester::default();
-        let mut next = NamedKey::default();
-        for kind in [Kind::Topic, Kind::Peer] {
-            let mut first = true;
-            while self.next_entry(kind, first, &mut next)? {
-                match kind {
-                    Kind::Topic => digest.topic(&next.name, &sha3_256(&[&next.key])),
-                    Kind::Peer => digest.peer(&next.name, &next.key),
-                }
-                first = false;
+        let mut at = Entry::NONE;
+        loop {
+            self.next(&mut at)?;
+            if at.slot == 0 {
+                break;
+            }
+            digest.part(at.label());
+            match at.kind() {
+                Some(Kind::Topic) => digest.part(&sha3_256(&[at.key()])),
+                _ => digest.part(at.key()),
             }
         }
-        Ok(digest.finish())
+        *out = digest.end();
+        Ok(())
     }
 
     /// The time, or that of the last command.
     fn time(&self, now: Option<Timestamp>) -> Result<Timestamp> {
-        let known = self.mark.time() != Timestamp::default();
-        now.or(known.then(|| self.mark.time())).ok_or(Error::ClockUnknown)
+        let known = self.head.time() != Timestamp::default();
+        now.or(known.then(|| self.head.time())).ok_or(Error::ClockUnknown)
     }
 }
 
 impl<S, M> core::fmt::Debug for Client<S, M> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Client")
-            .field("identity", &self.identity)
+            .field("id", &self.head.id())
+            .field("mode", &self.keys.mode())
             .field("topics", &self.live.topics)
             .field("peers", &self.live.peers)
             .finish_non_exhaustive()

@@ -8,9 +8,9 @@ pub use super::file::FileStorage;
 
 /// Length of the longest record, in bytes: the head of a PK client after sixteen commands in one
 /// second. A slot takes [`SLOT_LEN`].
-pub const RECORD_MAX: usize = super::records::HEAD_MAX;
+pub const RECORD_MAX: usize = super::head::HEAD_MAX;
 /// Length of the record of one key.
-pub const SLOT_LEN: usize = super::records::SLOT_LEN;
+pub const SLOT_LEN: usize = super::slot::SLOT_LEN;
 
 /// Small numbered records. One sentence is the whole promise: **after a power cut a record holds
 /// the old bytes or the new ones, never a mixture.**

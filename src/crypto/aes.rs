@@ -12,7 +12,7 @@
 //! so that every step is a handful of logical operations on whole words. No secret decides a
 //! branch or an address.
 
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::sizes::KEY_LEN;
 
@@ -26,11 +26,19 @@ const FIRST: u32 = 0x5555_5555;
 const ROUND_KEYS: usize = 15;
 
 /// A key made ready, wiped when dropped.
-#[derive(ZeroizeOnDrop)]
 pub struct Aes256 {
     /// Bitsliced, and folded: of two words that are the same for both blocks, half of each.
     round_keys: [[u32; 4]; ROUND_KEYS],
 }
+
+impl Drop for Aes256 {
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn drop(&mut self) {
+        self.round_keys.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Aes256 {}
 
 impl Aes256 {
     pub(crate) const EMPTY: Self = Self { round_keys: [[0; 4]; ROUND_KEYS] };
@@ -45,16 +53,16 @@ impl Aes256 {
     pub(crate) fn set(&mut self, key: &[u8; KEY_LEN]) {
         // In the key schedule each word follows from the one before and the one eight before;
         // here they are taken in fours.
-        let mut fours = Zeroizing::new([[0; 4]; 2]);
-        for (word, bytes) in fours.as_flattened_mut().iter_mut().zip(key.as_chunks().0) {
+        let mut words = Zeroizing::new([0; 8]);
+        for (word, bytes) in words.iter_mut().zip(key.as_chunks().0) {
             *word = u32::from_le_bytes(*bytes);
         }
-        let [this, next] = &mut *fours;
+        let (mut this, mut next) = words.split_at_mut(4);
         let mut constant = 1;
         for (number, round_key) in self.round_keys.iter_mut().enumerate() {
-            *round_key = fold(this);
+            fold(this, round_key);
             if number + 2 < ROUND_KEYS {
-                let [.., last] = *next;
+                let last = next.last().copied().unwrap_or_default();
                 let mut word = if number % 2 == 0 {
                     let word = sub_word(last.rotate_right(8)) ^ constant;
                     constant <<= 1;
@@ -67,7 +75,7 @@ impl Aes256 {
                     *place = word;
                 }
             }
-            core::mem::swap(this, next);
+            core::mem::swap(&mut this, &mut next);
         }
     }
 
@@ -131,17 +139,15 @@ fn transpose(state: &mut State) {
 }
 
 /// The four words of a round key for both blocks, bitsliced, then folded.
-fn fold(words: &[u32; 4]) -> [u32; 4] {
+fn fold(words: &[u32], folded: &mut [u32; 4]) {
     let mut state = [0; 8];
     for (pair, word) in state.as_chunks_mut().0.iter_mut().zip(words) {
         *pair = [*word; 2];
     }
     transpose(&mut state);
-    let mut folded = [0; 4];
     for (to, [even, odd]) in folded.iter_mut().zip(state.as_chunks().0) {
         *to = (even & FIRST) | (odd & !FIRST);
     }
-    folded
 }
 
 fn add_round_key(state: &mut State, folded: &[u32; 4]) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! SHA3-256 (FIPS 202), and the ids made with it (PROTOCOL sections 1 and 5).
 
-use sha3::digest::FixedOutputReset;
-use sha3::{Digest, Sha3_256};
-
+#[cfg(not(feature = "std"))]
+pub(crate) use super::sponge::Sha3;
 use crate::error::Result;
 use crate::id::{ClientId, ID_LEN, TopicHash, check_name, check_topic};
 
@@ -57,26 +56,36 @@ impl TopicHash {
     /// [`InvalidTopic`](crate::Error::InvalidTopic) unless the topic has 1 to 65,535 bytes.
     pub fn from_topic(topic: &str) -> Result<Self> {
         check_topic(topic)?;
-        Ok(Self::from_bytes(short_hash::<ID_LEN>(&[topic.as_bytes()])))
+        Ok(Self::of(topic))
+    }
+
+    /// [`TopicHash::from_topic`] of a topic that was checked.
+    pub(crate) fn of(topic: &str) -> Self {
+        Self::from_bytes(short_hash(&[topic.as_bytes()]))
     }
 }
 
 /// SHA3-256 in steps.
+#[cfg(feature = "std")]
 #[derive(Default)]
-pub(crate) struct Sha3(Sha3_256);
+pub(crate) struct Sha3(sha3::Sha3_256);
 
+#[cfg(feature = "std")]
 impl Sha3 {
     pub fn update(&mut self, part: &[u8]) {
-        self.0.update(part);
+        sha3::Digest::update(&mut self.0, part);
     }
 
+    /// The hash; it may be taken once.
+    pub fn end(&mut self) -> [u8; 32] {
+        sha3::digest::FixedOutputReset::finalize_fixed_reset(&mut self.0).into()
+    }
+}
+
+impl Sha3 {
     /// The first `N` bytes; `N` is at most 32.
-    pub fn finish<const N: usize>(mut self) -> [u8; N] {
-        first(&self.end())
-    }
-
     // By reference, since a move would be a copy of the state on the stack.
-    fn end(&mut self) -> [u8; 32] {
-        self.0.finalize_fixed_reset().into()
+    pub fn finish<const N: usize>(&mut self) -> [u8; N] {
+        first(&self.end())
     }
 }

@@ -17,13 +17,25 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 }
 
 /// True if every byte is zero, in constant time.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     reveal(bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).unwrap_u8()) == 1
 }
 
+/// A key as it comes: of the right length and not all zero.
+///
+/// # Errors
+/// [`Error::InvalidKey`].
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn checked(key: &[u8]) -> Result<&[u8; KEY_LEN]> {
+    let key: &[u8; KEY_LEN] = key.try_into().map_err(|_| Error::InvalidKey)?;
+    if is_zero(key) { Err(Error::InvalidKey) } else { Ok(key) }
+}
+
 /// Whether two keys are the same, in constant time.
 pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    reveal(one.ct_eq(other).unwrap_u8()) == 1
+    let differ = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
+    one.len() == other.len() && is_zero(&[differ])
 }
 
 macro_rules! secret_key {
@@ -60,11 +72,7 @@ macro_rules! secret_key {
             /// # Errors
             /// [`Error::InvalidKey`] for another length or all zero.
             pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-                let bytes: &[u8; KEY_LEN] = bytes.try_into().map_err(|_| Error::InvalidKey)?;
-                Self::new_with(|key| {
-                    key.copy_from_slice(bytes);
-                    Ok(())
-                })
+                $crate::crypto::keys::checked(bytes).map(|key| Self(*key))
             }
 
             /// A random key from the operating system.
@@ -117,6 +125,11 @@ impl IdKey {
     /// All zero, which is no key: for a client that is nobody yet.
     pub(crate) const fn none() -> Self {
         Self([0; KEY_LEN])
+    }
+
+    /// Of a key that was checked.
+    pub(crate) const fn from_checked(key: &[u8; KEY_LEN]) -> Self {
+        Self(*key)
     }
 }
 

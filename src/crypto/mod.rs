@@ -12,5 +12,7 @@ mod reveal;
 #[cfg(feature = "pubkey")]
 pub mod sign;
 pub mod siv;
+#[cfg(not(feature = "std"))]
+mod sponge;
 
 pub(crate) use reveal::reveal;

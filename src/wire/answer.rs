@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a client tells C2 after a command (PROTOCOL sections 8 and 11).
 
-use crate::bytes::Bytes;
+use crate::bytes::put;
 use crate::error::{Error, Result};
 use crate::wire::message::{SIV_LEN, SK_OVERHEAD};
 
@@ -36,13 +36,9 @@ pub struct Answer {
 impl Answer {
     /// The 34 bytes of plaintext.
     pub fn encode(&self) -> [u8; ANSWER_PLAIN_LEN] {
-        let status = match self.status {
-            Ok(()) => 0,
-            Err(error) => error.number().to_le_bytes()[0],
-        };
-        let siv = self.command.unwrap_or([0; SIV_LEN]);
-        let plain = Bytes::of(&[&[VERSION], &siv, &[status], &self.digest.0]);
-        *plain.whole()
+        let mut plain = [0; ANSWER_PLAIN_LEN];
+        write(self.command.as_ref(), self.status, &self.digest.0, &mut plain);
+        plain
     }
 
     /// Reads the plaintext of an answer.
@@ -64,4 +60,20 @@ impl Answer {
         let command = (*siv != [0; SIV_LEN]).then_some(*siv);
         Ok(Self { command, status, digest: StateDigest(digest) })
     }
+}
+
+/// [`Answer::encode`] over zero bytes, in their place.
+pub(crate) fn write(
+    command: Option<&[u8; SIV_LEN]>,
+    status: Result<()>,
+    digest: &[u8; DIGEST_LEN],
+    plain: &mut [u8; ANSWER_PLAIN_LEN],
+) {
+    let [status, ..] = status.map_or_else(Error::number, |()| 0).to_le_bytes();
+    put(plain, 0, &[VERSION]);
+    if let Some(siv) = command {
+        put(plain, 1, siv);
+    }
+    put(plain, 1 + SIV_LEN, &[status]);
+    put(plain, 1 + SIV_LEN + 1, digest);
 }

@@ -4,7 +4,6 @@
 use core::fmt;
 use core::ops::Deref;
 
-use crate::bytes::Bytes;
 use crate::id::{ClientId, ID_LEN};
 
 /// Length of a control topic: `e4/` and 32 hexadecimal digits.
@@ -15,42 +14,47 @@ pub const ANSWER_TOPIC_LEN: usize = CONTROL_TOPIC_LEN + 4;
 /// A short topic without a heap: the control topic (35 characters) or the answer topic (39) of a
 /// client. It reads as a `&str`.
 #[derive(Clone)]
-pub struct ClientTopic(Bytes<ANSWER_TOPIC_LEN>);
+pub struct ClientTopic {
+    text: [u8; ANSWER_TOPIC_LEN],
+    len: usize,
+}
 
 impl ClientTopic {
     /// Where C2 publishes the commands for a client (PROTOCOL section 1).
     pub fn control(id: ClientId) -> Self {
-        Self::write(id, b"")
+        Self { len: CONTROL_TOPIC_LEN, ..Self::answer(id) }
     }
 
     /// Where a client publishes its answers (PROTOCOL section 8).
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn answer(id: ClientId) -> Self {
-        Self::write(id, b"/ack")
-    }
-
-    fn write(id: ClientId, suffix: &[u8]) -> Self {
-        let mut text = Bytes::of(&[b"e4/"]);
-        for digit in id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-            text.push(&[digit + if digit < 10 { b'0' } else { b'a' - 10 }]);
+        let mut text = *b"e4/--------------------------------/ack";
+        let (_, digits) = text.split_at_mut(3);
+        for ([high, low], byte) in digits.as_chunks_mut().0.iter_mut().zip(id.as_bytes()) {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
         }
-        text.push(suffix);
-        Self(text)
+        Self { text, len: ANSWER_TOPIC_LEN }
     }
 
     /// The topic as text.
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or_default()
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// The topic as bytes, which are ASCII.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.text.get(..self.len).unwrap_or_default()
     }
 
     /// The client whose answer topic this is, if it is one.
     pub fn client_of_answer(topic: &str) -> Option<ClientId> {
         ClientId::from_hex(topic.strip_prefix("e4/")?.strip_suffix("/ack")?)
     }
+}
+
+/// A hexadecimal digit of a number below 16.
+fn digit(number: u8) -> u8 {
+    number + if number < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl Deref for ClientTopic {

@@ -105,7 +105,8 @@ fn expected(
 fn message(model: &State, topic: &str, key: u8, signer: u8, time: u64) -> Vec<u8> {
     let time = time.to_le_bytes();
     let mut ct = vec![0; 5];
-    let tag = e4::crypto::siv::seal(&[key; 32], &[&time], b"hello", &mut ct).unwrap();
+    let mut tag = [0; 16];
+    e4::crypto::siv::seal(&[key; 32], &[&time], &mut tag, b"hello", &mut ct).unwrap();
     match model.own {
         Own::Symmetric(_) => [&time[..], &tag, &ct].concat(),
         Own::Pair(..) => {

@@ -19,7 +19,7 @@ pub fn siv_seal<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     new_bytes(py, plaintext.len() + 16, plaintext.len(), |out| {
         let (to, ciphertext) = out.split_first_chunk_mut().ok_or(Error::Internal)?;
-        *to = key.cipher().siv().seal(&[&associated], &plaintext, ciphertext)?;
+        key.cipher().siv().seal(&[&associated], to, &plaintext, ciphertext)?;
         Ok(())
     })
 }

@@ -20,7 +20,7 @@ pub fn siv_seal(key: Arc<TopicKey>, plaintext: Vec<u8>, associated: Vec<u8>) -> 
     key.0.with(|key| {
         let mut out = vec![0; plaintext.len() + 16];
         let (to, ciphertext) = out.split_first_chunk_mut().ok_or(Error::Internal)?;
-        *to = siv::seal(key.expose(), &[&associated], &plaintext, ciphertext)?;
+        siv::seal(key.expose(), &[&associated], to, &plaintext, ciphertext)?;
         Ok(out)
     })
 }

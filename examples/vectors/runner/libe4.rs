@@ -20,7 +20,8 @@ pub fn siv_answer(value: &Value) -> Check {
     let key: [u8; 32] = array(value, "key")?;
     let (ad, plain) = (bytes(value, "ad")?, bytes(value, "pt")?);
     let mut sealed = vec![0; plain.len()];
-    let tag = shown(siv::seal(&key, &[&ad], &plain, &mut sealed))?;
+    let mut tag = [0; 16];
+    shown(siv::seal(&key, &[&ad], &mut tag, &plain, &mut sealed))?;
     same_as(value, "ct", &[&tag[..], &sealed].concat())?;
     let mut opened = vec![0; plain.len()];
     shown(siv::open(&key, &[&ad], &tag, &sealed, &mut opened))?;

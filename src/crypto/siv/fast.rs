@@ -45,28 +45,22 @@ impl Siv {
         then(&Self::new(key))
     }
 
-    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the SIV.
+    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and writes the SIV.
     ///
     /// # Errors
     /// [`Error::Internal`] if the lengths differ.
     pub fn seal(
         &self,
         associated: &[&[u8]],
+        siv: &mut [u8; SIV_LEN],
         plaintext: &[u8],
         ciphertext: &mut [u8],
-    ) -> Result<[u8; SIV_LEN]> {
+    ) -> Result<()> {
         if plaintext.len() != ciphertext.len() {
             return Err(Error::Internal);
         }
-        let mut siv = [0; SIV_LEN];
-        self.aes.encrypt_with_backend(Seal {
-            key: self,
-            associated,
-            plaintext,
-            ciphertext,
-            siv: &mut siv,
-        });
-        Ok(siv)
+        self.aes.encrypt_with_backend(Seal { key: self, associated, plaintext, ciphertext, siv });
+        Ok(())
     }
 
     /// Decrypts `ciphertext` into `plaintext`, which has the same length and is wiped on failure.

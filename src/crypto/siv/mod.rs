@@ -30,10 +30,11 @@ const BLOCK_LEN: usize = 16;
 pub fn seal(
     key: &[u8; KEY_LEN],
     associated: &[&[u8]],
+    siv: &mut [u8; SIV_LEN],
     plaintext: &[u8],
     ciphertext: &mut [u8],
-) -> Result<[u8; SIV_LEN]> {
-    Siv::once(key, |siv| siv.seal(associated, plaintext, ciphertext))
+) -> Result<()> {
+    Siv::once(key, |ready| ready.seal(associated, siv, plaintext, ciphertext))
 }
 
 /// [`Siv::open`] under a key that is used once.

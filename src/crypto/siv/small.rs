@@ -15,12 +15,21 @@ type Block = [u8; BLOCK_LEN];
 
 /// A key made ready. Keep it where one key protects many messages; it holds the key schedule,
 /// and is wiped when dropped.
-#[derive(ZeroizeOnDrop)]
 pub struct Siv {
     aes: Aes256,
     /// The subkeys K1 and K2 of CMAC (RFC 4493 section 2.3).
     subkeys: [Block; 2],
 }
+
+impl Drop for Siv {
+    // One copy of it; the cipher wipes itself.
+    #[inline(never)]
+    fn drop(&mut self) {
+        wipe(self.subkeys.as_flattened_mut());
+    }
+}
+
+impl ZeroizeOnDrop for Siv {}
 
 impl Siv {
     /// Makes a key ready.
@@ -49,20 +58,21 @@ impl Siv {
         double(padded);
     }
 
-    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the SIV.
+    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and writes the SIV.
     ///
     /// # Errors
     /// [`Error::Internal`] if the lengths differ.
     pub fn seal(
         &self,
         associated: &[&[u8]],
+        siv: &mut [u8; SIV_LEN],
         plaintext: &[u8],
         ciphertext: &mut [u8],
-    ) -> Result<[u8; SIV_LEN]> {
+    ) -> Result<()> {
         fill(ciphertext, plaintext)?;
-        let siv = self.s2v(associated, ciphertext);
-        self.xor_key_stream(&siv, ciphertext);
-        Ok(siv)
+        *siv = self.s2v(associated, ciphertext);
+        self.xor_key_stream(siv, ciphertext);
+        Ok(())
     }
 
     /// Decrypts `ciphertext` into `plaintext`, which has the same length and is wiped on failure.
@@ -110,20 +120,18 @@ impl Siv {
     fn mac(&self, mut text: &[u8]) -> Block {
         let mut state = [0; BLOCK_LEN];
         let [whole, padded] = &self.subkeys;
-        while let Some((block, rest)) = text.split_first_chunk::<BLOCK_LEN>() {
-            xor(&mut state, block);
+        loop {
+            xor_padded(&mut state, text);
+            let rest = text.get(BLOCK_LEN..).unwrap_or_default();
             if rest.is_empty() {
-                xor(&mut state, whole);
-                encrypt(&self.aes, &mut state);
-                return state;
+                xor(&mut state, if text.len() == BLOCK_LEN { whole } else { padded });
             }
             encrypt(&self.aes, &mut state);
+            if rest.is_empty() {
+                return state;
+            }
             text = rest;
         }
-        xor_padded(&mut state, text);
-        xor(&mut state, padded);
-        encrypt(&self.aes, &mut state);
-        state
     }
 
     /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5). The second of them is
@@ -157,6 +165,7 @@ fn fill(to: &mut [u8], from: &[u8]) -> Result<()> {
     Ok(())
 }
 
+#[inline(never)]
 fn encrypt(aes: &Aes256, block: &mut Block) {
     let mut pair = [*block, [0; BLOCK_LEN]];
     aes.encrypt(&mut pair);
@@ -169,7 +178,8 @@ fn xor(to: &mut [u8], from: &[u8]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
 }
 
-/// `text`, shorter than a block, followed by a one bit and zeros.
+/// `text` as far as a block reaches; where it is shorter, it is followed by a one bit and zeros.
+#[inline(never)]
 fn xor_padded(to: &mut Block, text: &[u8]) {
     xor(to, text);
     to.iter_mut().skip(text.len()).take(1).for_each(|byte| *byte ^= 0x80);

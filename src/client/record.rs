@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What every record of a client has: bytes with keys among them, and a check at the end.
+//!
+//! The last 8 bytes of a record are the start of SHA3-256 over the record number (4 bytes,
+//! little-endian) and everything before them, its body.
+
+use zeroize::ZeroizeOnDrop;
+
+use crate::bytes::{put, wipe};
+use crate::crypto::hash::short_hash;
+use crate::crypto::reveal;
+use crate::error::{Error, Result};
+
+/// Length of the check of a record.
+pub const CHECK_LEN: usize = 8;
+
+/// Room for a record of up to `N` bytes, wiped when dropped.
+pub struct Record<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Record<N> {
+    pub const EMPTY: Self = Self([0; N]);
+}
+
+impl<const N: usize> Drop for Record<N> {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Record<N> {}
+
+/// The whole of a record of which the body, so many bytes, is written: its check is written behind it.
+pub fn with_check(number: u32, record: &mut [u8], body: usize) -> &[u8] {
+    let (body, rest) = record.split_at_mut_checked(body).unwrap_or_default();
+    let check = check(number, body);
+    put(rest, 0, &check);
+    let len = body.len() + CHECK_LEN;
+    record.get(..len).unwrap_or_default()
+}
+
+/// The length of the body of a record whose check fits, never 0.
+///
+/// # Errors
+/// [`Error::StateCorrupt`].
+pub fn body_of(number: u32, record: &[u8]) -> Result<usize> {
+    match record.split_last_chunk() {
+        Some((body @ [_, ..], check)) if reveal(*check) == reveal(self::check(number, body)) => {
+            Ok(body.len())
+        }
+        _ => Err(Error::StateCorrupt),
+    }
+}
+
+fn check(number: u32, body: &[u8]) -> [u8; CHECK_LEN] {
+    short_hash(&[&number.to_le_bytes(), body])
+}
