@@ -121,9 +121,5 @@ fn public_key() {
     let public: PublicKey = signing(7).public();
     let shared = SharedKey::for_c2(&c2, &public).unwrap();
     let id = ClientId::from_name("pump").unwrap();
-    check(
-        "public-key.bin",
-        Identity::public_key(id, signing(7), c2.public()).unwrap(),
-        &shared,
-    );
+    check("public-key.bin", Identity::public_key(id, signing(7), c2.public()).unwrap(), &shared);
 }

@@ -196,8 +196,8 @@ pub unsafe fn fixed<const N: usize>(
     reads: &[Span],
     make: impl FnOnce(&mut [u8; N]) -> Result<i32>,
 ) -> Result<i32> {
-    // SAFETY: the contract of this function is that of `filled`, which gives all `N` bytes.
-    unsafe { filled(out, N, reads, |_| make(&mut *out.cast())) }
+    // SAFETY: the contract of this function is that of `filled`, which gives `N` bytes.
+    unsafe { filled(out, N, reads, |out| make(&mut *out.as_mut_ptr().cast())) }
 }
 
 /// [`fixed`], where the length is not of the type.

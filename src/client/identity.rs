@@ -140,7 +140,7 @@ impl Keys {
         *self = match (mode, keys.len()) {
             (SYMMETRIC, KEY_LEN) => Self::Symmetric(IdKey::from_checked(checked(keys)?)),
             #[cfg(feature = "pubkey")]
-            (PUBLIC_KEY, 96) => {
+            (PUBLIC_KEY, PAIR_LEN) => {
                 let (signing, c2) = keys.split_at_checked(PRIVATE_KEY_LEN).unwrap_or_default();
                 Self::pair(SigningKey::from_slice(signing)?, C2PublicKey::from_slice(c2)?)?
             }
@@ -153,6 +153,9 @@ impl Keys {
 const SYMMETRIC: u8 = Mode::Symmetric as u8;
 #[cfg(feature = "pubkey")]
 const PUBLIC_KEY: u8 = Mode::PublicKey as u8;
+/// A private key, and C2's public key.
+#[cfg(feature = "pubkey")]
+const PAIR_LEN: usize = PRIVATE_KEY_LEN + KEY_LEN;
 
 impl core::fmt::Debug for Identity {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -190,8 +190,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         self.load_slots()
     }
 
-    /// Reads the head. A frame of its own on microcontrollers: the record is
-    /// not to lie under what reads the slots.
+    /// Reads the head. A frame of its own on microcontrollers: the record is not to lie under what
+    /// reads the slots.
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn load_head(&mut self) -> Result<()> {
         let mut record = HeadRecord::EMPTY;
