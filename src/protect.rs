@@ -10,7 +10,7 @@ use crate::crypto::hash::Sha3;
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv::{self, Siv};
+use crate::crypto::siv::{self, Cipher, Once, Siv};
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
@@ -145,7 +145,7 @@ pub fn protect_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal_signed(&Siv::new(key.expose()), signer, signing, now, plaintext, out)
+    seal_signed(&Once(key.expose()), signer, signing, now, plaintext, out)
 }
 
 /// Checks the signature of a message and opens it (PK mode) into the start of `out`, which needs
@@ -166,7 +166,7 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open_once(key.expose(), &message.sealed, out)?;
+    open(&Once(key.expose()), &message.sealed, out)?;
     start(out, message.sealed.ciphertext.len())
 }
 
@@ -184,7 +184,7 @@ pub fn protect_command(
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
     let out = bytes.room(plaintext.len() + SK_OVERHEAD);
-    Siv::once(key.command_key(), |siv| seal(siv, now, &plaintext, out))?;
+    seal(&Once(key.command_key()), now, &plaintext, out)?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -311,23 +311,29 @@ fn start(out: &mut [u8], len: usize) -> Result<&mut [u8]> {
     out.get_mut(..len).ok_or(Error::Internal)
 }
 
-/// [`protect`] with a key made ready.
-pub(crate) fn seal(siv: &Siv, now: Timestamp, plaintext: &[u8], out: &mut [u8]) -> Result<()> {
+/// [`protect`] with a key made ready or one that is used once.
+#[cfg_attr(not(feature = "std"), inline(always))]
+pub(crate) fn seal(
+    cipher: &impl Cipher,
+    now: Timestamp,
+    plaintext: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
     let parts = SealedMut::split(out, plaintext.len())?;
     *parts.timestamp = now.to_bytes();
-    siv.seal(&[&*parts.timestamp], parts.siv, plaintext, parts.ciphertext)
+    cipher.seal(&[&*parts.timestamp], parts.siv, plaintext, parts.ciphertext)
 }
 
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_signed<'o>(
-    siv: &Siv,
+    cipher: &impl Cipher,
     signer: ClientId,
     signing: &SigningKey,
     now: Timestamp,
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal_unsigned(siv, signer, now, plaintext, out)?;
+    seal_unsigned(cipher, signer, now, plaintext, out)?;
     let out = start(out, plaintext.len() + PK_OVERHEAD)?;
     sign(signing, out)?;
     Ok(out)
@@ -336,7 +342,7 @@ pub(crate) fn seal_signed<'o>(
 /// What [`sign`] completes.
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_unsigned(
-    siv: &Siv,
+    cipher: &impl Cipher,
     signer: ClientId,
     now: Timestamp,
     plaintext: &[u8],
@@ -349,7 +355,7 @@ pub(crate) fn seal_unsigned(
     let (tag, ciphertext) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
     *time = now.to_bytes();
     *id = *signer.as_bytes();
-    siv.seal(&[&*time], tag, plaintext, ciphertext)
+    cipher.seal(&[&*time], tag, plaintext, ciphertext)
 }
 
 /// Signs a message, all but its last 64 bytes, into these.
@@ -361,14 +367,9 @@ pub(crate) fn sign(signing: &SigningKey, message: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// [`open`] with a key that is used once.
+/// [`unprotect`] with a key made ready or one that is used once, of a timestamp that was checked.
 #[cfg_attr(not(feature = "std"), inline(never))]
-pub(crate) fn open_once(key: &[u8; KEY_LEN], sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
-    Siv::once(key, |siv| open(siv, sealed, out))
-}
-
-/// [`unprotect`] with a key made ready, of a timestamp that was checked.
-pub(crate) fn open(siv: &Siv, sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
+pub(crate) fn open(cipher: &impl Cipher, sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
     let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
-    siv.open(&[sealed.timestamp], sealed.siv, sealed.ciphertext, plain)
+    cipher.open(&[sealed.timestamp], sealed.siv, sealed.ciphertext, plain)
 }

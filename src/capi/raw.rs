@@ -96,6 +96,7 @@ fn are_apart(span: &Span, others: &[Span]) -> bool {
 /// # Safety
 /// `len` bytes at `pointer` stay readable and unchanged for `'a`, unless one of them is 0; they
 /// were checked.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub unsafe fn bytes<'a>(pointer: *const u8, len: usize) -> &'a [u8] {
     if pointer.is_null() || len == 0 {
         return &[];

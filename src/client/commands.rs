@@ -10,7 +10,7 @@ use super::head::{HEAD, HeadRecord};
 use super::identity::Keys;
 use super::memory::Memory;
 use super::record::{Record, with_check};
-use super::slot::{self, Entry, Kind, NO_LABEL, SLOT_BODY, SLOT_LEN, Slot, Stamp};
+use super::slot::{Entry, Kind, SLOT_BODY, SLOT_LEN, Slot, Stamp};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::{Fields, Opcode};
@@ -19,6 +19,7 @@ use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{IdKey, KEY_LEN, checked, is_same};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
+use crate::crypto::siv::Once;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
@@ -44,7 +45,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return Err(Error::Replayed);
         }
         let sealed = Sealed::parse(protected)?;
-        protect::open_once(self.keys.command_key(), &sealed, out)?;
+        protect::open(&Once(self.keys.command_key()), &sealed, out)?;
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         let applied = self.check_and_apply(plaintext, &stamp, now);
         wipe(plaintext);
@@ -57,7 +58,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
         stamp: &Stamp,
         now: Option<Timestamp>,
     ) -> Result<Opcode> {
-        self.head.check(stamp)?;
+        if stamp.time() < self.head.time() {
+            return Err(Error::Replayed);
+        }
         let fields = Fields::parse(plaintext, self.mode());
         let applied = match &fields {
             Ok(fields) => self.apply(fields, stamp, now.unwrap_or(stamp.time())),
@@ -99,18 +102,17 @@ impl<S: Storage, M: Memory> Client<S, M> {
         stamp: &Stamp,
         now: Timestamp,
     ) -> Result<()> {
-        let mut label = NO_LABEL;
-        slot::set_label(&mut label, kind, name);
         let mut entry = Entry::NONE;
-        self.find(&label, &mut entry)?;
-        let was_there = entry.slot != 0;
+        entry.set_label(kind, name);
+        let label = *entry.label();
+        let was_there = self.holds(&mut entry)?;
         if let Some(key) = key {
             if !was_there {
                 self.free_slot(&mut entry)?;
             } else if kind == Kind::Topic && !is_same(entry.key(), key) {
                 entry.retire(now);
             }
-            entry.set(&label, key);
+            entry.set_key(key);
         } else if was_there {
             entry.clear();
         } else {

@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::slot::{Entry, Kind, label};
+use super::slot::{Entry, Kind};
 use super::storage::Storage;
 use super::{Client, DefaultMemory, Identity, Settings};
 use crate::crypto::hash::short_hash;
@@ -96,7 +96,8 @@ impl<S: Storage> Client<S> {
 
 fn entry(kind: Kind, name: &[u8; ID_LEN], key: &[u8; KEY_LEN]) -> Entry {
     let mut entry = Entry::NONE;
-    entry.set(&label(kind, name), key);
+    entry.set_label(kind, name);
+    entry.set_key(key);
     entry
 }
 
@@ -118,10 +119,10 @@ fn e4go_topics(entries: &Map<String, Value>) -> Result<Vec<Entry>> {
     for topic in &mut current {
         let at: [u8; ID_LEN] = short_hash(&[topic.name()]);
         if let Some((_, previous, replaced_at)) = replaced.iter().find(|(name, ..)| *name == at) {
-            let (label, key) = (*topic.label(), Zeroizing::new(*topic.key()));
-            topic.set(&label, previous);
+            let key = Zeroizing::new(*topic.key());
+            topic.set_key(previous);
             topic.retire(*replaced_at);
-            topic.set(&label, &key);
+            topic.set_key(&key);
         }
     }
     Ok(current)

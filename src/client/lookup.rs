@@ -9,16 +9,27 @@ use super::storage::Storage;
 use crate::error::{Error, Result};
 
 impl<S: Storage, M: Memory> Client<S, M> {
-    /// Looks a key up: in the table, and if that does not hold all, in the storage. Its slot is 0 if
-    /// there is none.
+    /// Looks up the key of a label, that of an entry without a slot: in the table, and if that does not
+    /// hold all, in the storage.
+    ///
+    /// # Errors
+    /// [`Error::TopicKeyMissing`] if there is none, of whatever kind it is; errors of the storage.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    pub(super) fn find(&self, label: &Label, found: &mut Entry) -> Result<()> {
-        found.slot = 0;
-        self.memory.find(label, found);
+    pub(super) fn find(&self, found: &mut Entry) -> Result<()> {
+        self.memory.find(found);
         if found.slot == 0 && self.overflows() {
-            return self.search(Search::Key(label), found);
+            self.search(Search::Key, found)?;
         }
-        Ok(())
+        if found.slot == 0 { Err(Error::TopicKeyMissing) } else { Ok(()) }
+    }
+
+    /// [`Client::find`] of a key that need not be there: whether it is.
+    pub(super) fn holds(&self, found: &mut Entry) -> Result<bool> {
+        match self.find(found) {
+            Ok(()) => Ok(true),
+            Err(Error::TopicKeyMissing) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts the key with the lowest label above that of `at` in its place; its slot is 0 if there is
@@ -57,7 +68,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         for before in 0..self.slots {
             self.existing_slot(before + 1, &mut slot)?;
             match (self.is_live(&slot), &what) {
-                (true, Search::Key(label)) => slot.entry.copy_if(label, found),
+                (true, Search::Key) => slot.entry.copy_if(found),
                 (true, Search::NextKey(after)) => slot.entry.copy_if_next(after, found),
                 (false, Search::Free) if found.slot == 0 => found.slot = before + 1,
                 _ => {}
@@ -92,6 +103,38 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
+    /// [`Error::NotProvisioned`] if there is no record, of whatever length and content.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(super) fn exists(&self, number: u32) -> Result<()> {
+        let mut record = Record::<SLOT_LEN>::EMPTY;
+        match self.read(number, &mut record.0) {
+            Ok(0) => Err(Error::NotProvisioned),
+            // The head is longer than this buffer.
+            Ok(_) | Err(Error::StateIncompatible | Error::StateCorrupt) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Erases the slots from the last to the first, so that an interruption leaves no gap.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub(super) fn erase_slots(&mut self) -> Result<()> {
+        let mut slots = 0;
+        let end = loop {
+            match self.exists(slots + 1) {
+                Ok(()) => slots += 1,
+                Err(end) => break end,
+            }
+        };
+        if end != Error::NotProvisioned {
+            return Err(end);
+        }
+        while slots > 0 {
+            self.storage.erase(slots)?;
+            slots -= 1;
+        }
+        Ok(())
+    }
+
     /// Reads a slot that was there.
     #[cfg_attr(not(feature = "std"), inline(never))]
     pub(super) fn existing_slot(&self, number: u32, slot: &mut Slot) -> Result<()> {
@@ -102,42 +145,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
 /// What is looked for in the slots.
 enum Search<'a> {
-    /// The key of a label.
-    Key(&'a Label),
+    /// The key of the label that the entry has.
+    Key,
     /// The key with the lowest label above this one.
     NextKey(&'a Label),
     /// The first slot that is free.
     Free,
-}
-
-/// [`Error::NotProvisioned`] if there is no record, of whatever length.
-#[cfg_attr(not(feature = "std"), inline(never))]
-pub(super) fn exists(storage: &impl Storage, record: u32) -> Result<()> {
-    let mut room = Record::<SLOT_LEN>::EMPTY;
-    match storage.read(record, &mut room.0) {
-        // The head is longer than this buffer.
-        Ok(Some(_)) | Err(Error::StateIncompatible) => Ok(()),
-        Ok(None) => Err(Error::NotProvisioned),
-        Err(error) => Err(error),
-    }
-}
-
-/// Erases the slots from the last to the first, so that an interruption leaves no gap.
-#[cfg_attr(not(feature = "std"), inline(never))]
-pub(super) fn erase_slots(storage: &mut impl Storage) -> Result<()> {
-    let mut slots = 0;
-    let end = loop {
-        match exists(storage, slots + 1) {
-            Ok(()) => slots += 1,
-            Err(end) => break end,
-        }
-    };
-    if end != Error::NotProvisioned {
-        return Err(end);
-    }
-    while slots > 0 {
-        storage.erase(slots)?;
-        slots -= 1;
-    }
-    Ok(())
 }

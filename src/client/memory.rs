@@ -17,8 +17,8 @@ pub trait Memory {
     fn cipher(&self, _label: &Label) -> Option<&Siv> {
         None
     }
-    /// Copies the key of a label; without one, the copy is as before.
-    fn find(&self, label: &Label, found: &mut Entry);
+    /// Copies the key of the label that `found` has; without one, it is as before.
+    fn find(&self, found: &mut Entry);
     /// Adds a key that is not there; dropped if there is no place.
     fn put(&mut self, entry: &Entry);
     /// Forgets a key.
@@ -86,8 +86,8 @@ impl Memory for HeapMemory {
         hash
     }
 
-    fn find(&self, label: &Label, found: &mut Entry) {
-        if let Some(kept) = self.keys.get(label) {
+    fn find(&self, found: &mut Entry) {
+        if let Some(kept) = self.keys.get(found.label()) {
             found.clone_from(&kept.entry);
         }
     }
@@ -199,8 +199,8 @@ impl Drop for SliceMemory<'_> {
 }
 
 impl Memory for SliceMemory<'_> {
-    fn find(&self, label: &Label, found: &mut Entry) {
-        self.keys.iter().for_each(|place| place.0.copy_if(label, found));
+    fn find(&self, found: &mut Entry) {
+        self.keys.iter().for_each(|place| place.0.copy_if(found));
     }
 
     #[cfg_attr(not(feature = "std"), inline(never))]

@@ -5,13 +5,13 @@ use super::Client;
 #[cfg(feature = "pubkey")]
 use super::identity::Keys;
 use super::memory::Memory;
-use super::slot::{self, Entry, Kind, Label, NO_LABEL, Stamp};
+use super::slot::{Entry, Kind, Stamp};
 use super::storage::Storage;
 use crate::bytes::wipe;
 use crate::command::Opcode;
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::PublicKey;
-use crate::crypto::siv::Siv;
+use crate::crypto::siv::{Cipher, Once};
 use crate::error::{Error, Result};
 use crate::id::{ClientId, Mode, Timestamp, check_topic};
 use crate::protect::{self, Window};
@@ -90,13 +90,13 @@ impl<S: Storage, M: Memory> Client<S, M> {
         out: &'o mut [u8],
     ) -> Result<Unprotected<&'o mut [u8]>> {
         let now = now.into();
-        let mut label = NO_LABEL;
-        self.topic_label(topic, &mut label)?;
-        if label == NO_LABEL {
+        let mut entry = Entry::NONE;
+        self.set_topic(topic, &mut entry)?;
+        if entry.kind().is_none() {
             return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
         }
         let mut signer = None;
-        let sealed = self.open_message(now, &label, protected, out, &mut signer)?;
+        let sealed = self.open_message(now, &mut entry, protected, out, &mut signer)?;
         let oldest = now.unwrap_or(self.head.time()).before(self.settings.window.past.into());
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         if !self.memory.first_time(oldest, &Stamp::of(&sealed)) {
@@ -152,15 +152,18 @@ impl<S: Storage, M: Memory> Client<S, M> {
         message: &[u8],
         out: &mut [u8],
     ) -> Result<usize> {
-        let mut label = NO_LABEL;
-        self.topic_label(topic, &mut label)?;
-        if label == NO_LABEL {
+        let mut entry = Entry::NONE;
+        self.set_topic(topic, &mut entry)?;
+        if entry.kind().is_none() {
             return Err(Error::InvalidTopic);
         }
         let now = self.time(now)?;
-        match self.memory.cipher(&label) {
+        match self.memory.cipher(entry.label()) {
             Some(siv) => self.seal(siv, now, message, out),
-            None => self.seal_once(&label, now, message, out),
+            None => {
+                self.find(&mut entry)?;
+                self.seal(&Once(entry.key()), now, message, out)
+            }
         }?;
         let length = message.len() + self.mode().overhead();
         #[cfg(feature = "pubkey")]
@@ -171,42 +174,30 @@ impl<S: Storage, M: Memory> Client<S, M> {
     }
 
     /// All but the signature.
-    fn seal(&self, siv: &Siv, now: Timestamp, message: &[u8], out: &mut [u8]) -> Result<()> {
+    fn seal(
+        &self,
+        cipher: &impl Cipher,
+        now: Timestamp,
+        message: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
         match self.mode() {
-            Mode::Symmetric => protect::seal(siv, now, message, out),
+            Mode::Symmetric => protect::seal(cipher, now, message, out),
             #[cfg(feature = "pubkey")]
-            Mode::PublicKey => protect::seal_unsigned(siv, self.id(), now, message, out),
+            Mode::PublicKey => protect::seal_unsigned(cipher, self.id(), now, message, out),
             #[cfg(not(feature = "pubkey"))]
             Mode::PublicKey => Err(Error::Internal),
         }
     }
 
-    /// [`Self::seal`] with a key that the table does not make ready. A frame of its own on
-    /// microcontrollers: it is not to lie under the making of a signature.
+    /// Gives an entry the label of a topic; none for the client's own control topic.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn seal_once(
-        &self,
-        label: &Label,
-        now: Timestamp,
-        message: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        let mut entry = Entry::NONE;
-        self.find(label, &mut entry)?;
-        if entry.slot == 0 {
-            return Err(Error::TopicKeyMissing);
-        }
-        Siv::once(entry.key(), |siv| self.seal(siv, now, message, out))
-    }
-
-    /// Writes the label of a topic; [`NO_LABEL`] stays for the client's own control topic.
-    #[cfg_attr(not(feature = "std"), inline(never))]
-    fn topic_label(&self, topic: &str, label: &mut Label) -> Result<()> {
+    fn set_topic(&self, topic: &str, entry: &mut Entry) -> Result<()> {
         check_topic(topic)?;
         let is_control = topic.len() == CONTROL_TOPIC_LEN
             && self.answer_topic().as_bytes().starts_with(topic.as_bytes());
         if !is_control {
-            slot::set_label(label, Kind::Topic, self.memory.topic_hash(topic).as_bytes());
+            entry.set_label(Kind::Topic, self.memory.topic_hash(topic).as_bytes());
         }
         Ok(())
     }
@@ -227,60 +218,34 @@ impl<S: Storage, M: Memory> Client<S, M> {
         now.is_none_or(|now| window.check(replaced_at, now).is_ok())
     }
 
-    /// Checks in the order of PROTOCOL section 3, and decrypts.
+    /// Checks in the order of PROTOCOL section 3, and decrypts with the key of a topic or, for a while,
+    /// with the one that it replaced.
     fn open_message<'p>(
         &self,
         now: Option<Timestamp>,
-        label: &Label,
+        entry: &mut Entry,
         protected: &'p [u8],
         out: &mut [u8],
         signer: &mut Option<Signer>,
     ) -> Result<Sealed<'p>> {
-        #[cfg(feature = "pubkey")]
-        let checked = match self.mode() {
-            Mode::Symmetric => None,
-            Mode::PublicKey if self.holds(label)? => {
-                Some(self.check_signed(now, protected, signer)?)
-            }
-            Mode::PublicKey => return Err(Error::TopicKeyMissing),
-        };
-        #[cfg(not(feature = "pubkey"))]
-        let (checked, _) = (None, signer);
-        self.decrypt(now, label, protected, checked, out)
-    }
-
-    /// Decrypts with the key of a topic or, for a while, with the one that it replaced; what was
-    /// not checked with the signature is checked first. The key is looked up here and not before,
-    /// since it is not to lie under the check of the signature.
-    #[cfg_attr(all(feature = "pubkey", not(feature = "std")), inline(never))]
-    fn decrypt<'p>(
-        &self,
-        now: Option<Timestamp>,
-        label: &Label,
-        protected: &'p [u8],
-        checked: Option<Sealed<'p>>,
-        out: &mut [u8],
-    ) -> Result<Sealed<'p>> {
-        let mut entry = Entry::NONE;
-        self.find(label, &mut entry)?;
-        if entry.slot == 0 {
-            return Err(Error::TopicKeyMissing);
-        }
-        let sealed = match checked {
-            Some(sealed) => sealed,
-            None => {
+        self.find(entry)?;
+        let sealed = match self.mode() {
+            #[cfg(feature = "pubkey")]
+            Mode::PublicKey => self.check_signed(now, protected, signer)?,
+            _ => {
+                let _ = signer;
                 let sealed = Sealed::parse(protected)?;
                 self.check_time(sealed.time(), now)?;
                 sealed
             }
         };
-        let opened = match self.memory.cipher(label) {
+        let opened = match self.memory.cipher(entry.label()) {
             Some(siv) => protect::open(siv, &sealed, out),
-            None => protect::open_once(entry.key(), &sealed, out),
+            None => protect::open(&Once(entry.key()), &sealed, out),
         };
         match (opened, entry.previous()) {
             (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
-                protect::open_once(previous, &sealed, out)
+                protect::open(&Once(previous), &sealed, out)
             }
             (opened, _) => opened,
         }?;
@@ -313,8 +278,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn peer_key(&self, id: ClientId, key: &mut Option<PublicKey>) -> Result<()> {
         let mut entry = Entry::NONE;
-        self.find(&slot::label(Kind::Peer, id.as_bytes()), &mut entry)?;
-        if entry.slot != 0 {
+        entry.set_label(Kind::Peer, id.as_bytes());
+        if self.holds(&mut entry)? {
             *key = Some(PublicKey::from_stored(entry.key())?);
         }
         Ok(())

@@ -20,9 +20,8 @@ pub use messages::{Message, Signer, Unprotected};
 
 use self::head::{HEAD, Head, HeadRecord};
 use self::identity::Keys;
-use self::lookup::{erase_slots, exists};
 use self::memory::Memory;
-use self::slot::{Entry, Kind, Label, PerKind, Slot, Stamp, label};
+use self::slot::{Entry, Kind, PerKind, Slot, Stamp};
 use self::storage::Storage;
 use crate::crypto::hash::sha3_256;
 use crate::error::{Error, Result};
@@ -163,12 +162,12 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     /// [`Client::create`] with its own keys in place.
     fn store(&mut self, id: &[u8; ID_LEN], mode: Mode, keys: &mut [Entry]) -> Result<()> {
-        match exists(&self.storage, HEAD) {
+        match self.exists(HEAD) {
             Err(Error::NotProvisioned) => {}
             exists => return Err(exists.err().unwrap_or(Error::AlreadyProvisioned)),
         }
         // What an interrupted `forget` or import left.
-        erase_slots(&mut self.storage)?;
+        self.erase_slots()?;
         for (number, entry) in (1..).zip(keys) {
             entry.slot = number;
             self.write_record(entry, &Stamp::NONE)?;
@@ -183,7 +182,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     pub(crate) fn load(&mut self) -> Result<()> {
         if let Err(error) = self.load_head() {
             if error == Error::NotProvisioned {
-                erase_slots(&mut self.storage)?;
+                self.erase_slots()?;
             }
             return Err(error);
         }
@@ -242,7 +241,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     pub(crate) fn erase(&mut self) -> Result<()> {
         self.storage.erase(HEAD)?;
-        erase_slots(&mut self.storage)
+        self.erase_slots()
     }
 
     /// The id.
@@ -286,14 +285,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// # Errors
     /// [`Error::InvalidTopic`], errors of the storage.
     pub fn has_topic(&self, topic: &str) -> Result<bool> {
-        self.holds(&label(Kind::Topic, TopicHash::from_topic(topic)?.as_bytes()))
-    }
-
-    #[cfg_attr(not(feature = "std"), inline(never))]
-    fn holds(&self, label: &Label) -> Result<bool> {
         let mut entry = Entry::NONE;
-        self.find(label, &mut entry)?;
-        Ok(entry.slot != 0)
+        entry.set_label(Kind::Topic, TopicHash::from_topic(topic)?.as_bytes());
+        self.holds(&mut entry)
     }
 
     /// How many keys the client holds.
@@ -354,9 +348,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
         out: &mut ProtectedAnswer,
     ) -> Result<()> {
         let now = self.time(now)?;
-        let (mut digest, mut plain) = ([0; DIGEST_LEN], [0; ANSWER_PLAIN_LEN]);
-        self.digest_into(&mut digest)?;
-        answer::write(command, status, &digest, &mut plain);
+        let mut plain = [0; ANSWER_PLAIN_LEN];
+        let (start, digest) = plain.split_last_chunk_mut().ok_or(Error::Internal)?;
+        answer::start(command, status, start);
+        self.digest_into(digest)?;
         protect::seal_plain_answer(self.keys.command_key(), now, &plain, out)
     }
 

@@ -58,22 +58,6 @@ impl<T> PerKind<T> {
 pub type Label = [u8; LABEL_LEN];
 const LABEL_LEN: usize = 1 + ID_LEN;
 
-/// No label.
-pub const NO_LABEL: Label = [0; LABEL_LEN];
-
-/// Writes the label of a name, which is no secret.
-pub fn set_label(label: &mut Label, kind: Kind, name: &[u8; ID_LEN]) {
-    put(label, 0, &[kind as u8]);
-    put(label, 1, &reveal(*name));
-}
-
-/// The label of a name.
-pub fn label(kind: Kind, name: &[u8; ID_LEN]) -> Label {
-    let mut label = NO_LABEL;
-    set_label(&mut label, kind, name);
-    label
-}
-
 /// A command, by its time and SIV, as they stand at its start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub [u8; STAMP_LEN]);
@@ -171,8 +155,13 @@ impl Entry {
         (flag != 0).then_some((field(&self.bytes, PREVIOUS), replaced_at))
     }
 
-    pub fn set(&mut self, label: &Label, key: &[u8; KEY_LEN]) {
-        put(&mut self.bytes, 0, label);
+    /// The label of a name, which is no secret.
+    pub fn set_label(&mut self, kind: Kind, name: &[u8; ID_LEN]) {
+        put(&mut self.bytes, 0, &[kind as u8]);
+        put(&mut self.bytes, 1, &reveal(*name));
+    }
+
+    pub fn set_key(&mut self, key: &[u8; KEY_LEN]) {
         put(&mut self.bytes, KEY, key);
     }
 
@@ -184,10 +173,10 @@ impl Entry {
         put(previous, REPLACED_AT - HAS_PREVIOUS, &now.to_bytes());
     }
 
-    /// Copies itself if it has a label.
+    /// Copies itself over an entry of the same label.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    pub fn copy_if(&self, label: &Label, found: &mut Self) {
-        if self.label() == label {
+    pub fn copy_if(&self, found: &mut Self) {
+        if self.label() == found.label() {
             found.clone_from(self);
         }
     }

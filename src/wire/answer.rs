@@ -37,7 +37,8 @@ impl Answer {
     /// The 34 bytes of plaintext.
     pub fn encode(&self) -> [u8; ANSWER_PLAIN_LEN] {
         let mut plain = [0; ANSWER_PLAIN_LEN];
-        write(self.command.as_ref(), self.status, &self.digest.0, &mut plain);
+        put(&mut plain, DIGEST, &self.digest.0);
+        start(self.command.as_ref(), self.status, &mut plain);
         plain
     }
 
@@ -62,18 +63,15 @@ impl Answer {
     }
 }
 
-/// [`Answer::encode`] over zero bytes, in their place.
-pub(crate) fn write(
-    command: Option<&[u8; SIV_LEN]>,
-    status: Result<()>,
-    digest: &[u8; DIGEST_LEN],
-    plain: &mut [u8; ANSWER_PLAIN_LEN],
-) {
+/// Where the digest stands in an answer.
+const DIGEST: usize = ANSWER_PLAIN_LEN - DIGEST_LEN;
+
+/// What stands before the digest of an answer, over zero bytes.
+pub(crate) fn start(command: Option<&[u8; SIV_LEN]>, status: Result<()>, plain: &mut [u8]) {
     let [status, ..] = status.map_or_else(Error::number, |()| 0).to_le_bytes();
     put(plain, 0, &[VERSION]);
     if let Some(siv) = command {
         put(plain, 1, siv);
     }
     put(plain, 1 + SIV_LEN, &[status]);
-    put(plain, 1 + SIV_LEN + 1, digest);
 }

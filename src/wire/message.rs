@@ -89,9 +89,11 @@ pub(crate) struct SealedMut<'o> {
 
 impl<'o> SealedMut<'o> {
     pub fn split(out: &'o mut [u8], plaintext: usize) -> Result<Self> {
-        let (timestamp, rest) = out.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
-        let (siv, rest) = rest.split_first_chunk_mut().ok_or(Error::BufferTooSmall)?;
+        let (start, rest) =
+            out.split_first_chunk_mut::<SK_OVERHEAD>().ok_or(Error::BufferTooSmall)?;
         let ciphertext = rest.get_mut(..plaintext).ok_or(Error::BufferTooSmall)?;
+        let (timestamp, rest) = start.split_first_chunk_mut().ok_or(Error::Internal)?;
+        let siv = rest.first_chunk_mut().ok_or(Error::Internal)?;
         Ok(Self { timestamp, siv, ciphertext })
     }
 }

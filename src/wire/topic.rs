@@ -30,8 +30,9 @@ impl ClientTopic {
     pub fn answer(id: ClientId) -> Self {
         let mut text = *b"e4/--------------------------------/ack";
         let (_, digits) = text.split_at_mut(3);
-        for ([high, low], byte) in digits.as_chunks_mut().0.iter_mut().zip(id.as_bytes()) {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        for (at, place) in digits.iter_mut().take(2 * ID_LEN).enumerate() {
+            let byte = id.as_bytes().get(at / 2).copied().unwrap_or_default();
+            *place = digit(if at % 2 == 0 { byte >> 4 } else { byte & 15 });
         }
         Self { text, len: ANSWER_TOPIC_LEN }
     }

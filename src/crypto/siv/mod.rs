@@ -23,10 +23,79 @@ use crate::sizes::SIV_LEN;
 
 const BLOCK_LEN: usize = 16;
 
+/// A key made ready, or one that is used once.
+pub(crate) trait Cipher {
+    /// [`Siv::seal`].
+    fn seal(
+        &self,
+        associated: &[&[u8]],
+        siv: &mut [u8; SIV_LEN],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<()>;
+
+    /// [`Siv::open`].
+    fn open(
+        &self,
+        associated: &[&[u8]],
+        siv: &[u8; SIV_LEN],
+        ciphertext: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<()>;
+}
+
+impl Cipher for Siv {
+    fn seal(
+        &self,
+        associated: &[&[u8]],
+        siv: &mut [u8; SIV_LEN],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<()> {
+        self.seal(associated, siv, plaintext, ciphertext)
+    }
+
+    fn open(
+        &self,
+        associated: &[&[u8]],
+        siv: &[u8; SIV_LEN],
+        ciphertext: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<()> {
+        self.open(associated, siv, ciphertext, plaintext)
+    }
+}
+
+/// A key that is used once.
+pub(crate) struct Once<'k>(pub &'k [u8; KEY_LEN]);
+
+impl Cipher for Once<'_> {
+    fn seal(
+        &self,
+        associated: &[&[u8]],
+        siv: &mut [u8; SIV_LEN],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<()> {
+        seal(self.0, associated, siv, plaintext, ciphertext)
+    }
+
+    fn open(
+        &self,
+        associated: &[&[u8]],
+        siv: &[u8; SIV_LEN],
+        ciphertext: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<()> {
+        open(self.0, associated, siv, ciphertext, plaintext)
+    }
+}
+
 /// [`Siv::seal`] under a key that is used once.
 ///
 /// # Errors
 /// [`Error::Internal`] if the lengths differ.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn seal(
     key: &[u8; KEY_LEN],
     associated: &[&[u8]],
@@ -41,6 +110,7 @@ pub fn seal(
 ///
 /// # Errors
 /// [`Error::InvalidTag`] if the SIV does not fit; [`Error::Internal`] if the lengths differ.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn open(
     key: &[u8; KEY_LEN],
     associated: &[&[u8]],

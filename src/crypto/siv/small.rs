@@ -70,7 +70,7 @@ impl Siv {
         ciphertext: &mut [u8],
     ) -> Result<()> {
         fill(ciphertext, plaintext)?;
-        *siv = self.s2v(associated, ciphertext);
+        self.s2v(associated, ciphertext, siv);
         self.xor_key_stream(siv, ciphertext);
         Ok(())
     }
@@ -88,7 +88,9 @@ impl Siv {
     ) -> Result<()> {
         fill(plaintext, ciphertext)?;
         self.xor_key_stream(siv, plaintext);
-        if is_same(&self.s2v(associated, plaintext), siv) {
+        let mut expected = [0; SIV_LEN];
+        self.s2v(associated, plaintext, &mut expected);
+        if is_same(&expected, siv) {
             return Ok(());
         }
         wipe(plaintext);
@@ -97,38 +99,40 @@ impl Siv {
 
     /// The pseudo-random function of RFC 5297 section 2.4. The text is as before afterwards.
     #[inline(never)]
-    fn s2v(&self, associated: &[&[u8]], text: &mut [u8]) -> Block {
-        let mut mixed = self.mac(&[0; BLOCK_LEN]);
+    fn s2v(&self, associated: &[&[u8]], text: &mut [u8], tag: &mut Block) {
+        let mut mixed = [0; BLOCK_LEN];
+        self.mac(&[0; BLOCK_LEN], &mut mixed);
         for part in associated {
             double(&mut mixed);
-            xor(&mut mixed, &self.mac(part));
+            self.mac(part, tag);
+            xor(&mut mixed, tag);
         }
         if let Some(end) = text.last_chunk_mut::<BLOCK_LEN>() {
             xor(end, &mixed);
-            let tag = self.mac(text);
+            self.mac(text, tag);
             // The same once more takes it away.
             text.last_chunk_mut::<BLOCK_LEN>().into_iter().for_each(|end| xor(end, &mixed));
-            return tag;
+        } else {
+            double(&mut mixed);
+            xor_padded(&mut mixed, text);
+            self.mac(&mixed, tag);
         }
-        double(&mut mixed);
-        xor_padded(&mut mixed, text);
-        self.mac(&mixed)
     }
 
     /// CMAC (RFC 4493).
     #[inline(never)]
-    fn mac(&self, mut text: &[u8]) -> Block {
-        let mut state = [0; BLOCK_LEN];
+    fn mac(&self, mut text: &[u8], tag: &mut Block) {
         let [whole, padded] = &self.subkeys;
+        *tag = [0; BLOCK_LEN];
         loop {
-            xor_padded(&mut state, text);
+            xor_padded(tag, text);
             let rest = text.get(BLOCK_LEN..).unwrap_or_default();
             if rest.is_empty() {
-                xor(&mut state, if text.len() == BLOCK_LEN { whole } else { padded });
+                xor(tag, if text.len() == BLOCK_LEN { whole } else { padded });
             }
-            encrypt(&self.aes, &mut state);
+            encrypt(&self.aes, tag);
             if rest.is_empty() {
-                return state;
+                return;
             }
             text = rest;
         }

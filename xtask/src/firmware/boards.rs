@@ -130,8 +130,8 @@ pub const VARIANTS: &[Variant] = &[
         features: "",
         define: None,
         limits: Limits {
-            flash: Limit { most: 12_200, wanted: 10_000 },
-            stack: kept(1_100),
+            flash: Limit { most: 11_800, wanted: 10_000 },
+            stack: kept(1_000),
             protect: kept(125_000),
             unprotect: kept(125_000),
         },
@@ -142,7 +142,7 @@ pub const VARIANTS: &[Variant] = &[
         features: "pubkey",
         define: Some("-DPUBLIC_KEY"),
         limits: Limits {
-            flash: kept(29_000),
+            flash: kept(28_300),
             stack: kept(7_600),
             protect: kept(1_800_000),
             unprotect: kept(1_800_000),
@@ -154,7 +154,7 @@ pub const VARIANTS: &[Variant] = &[
         features: "pubkey,tables",
         define: Some("-DPUBLIC_KEY"),
         limits: Limits {
-            flash: kept(68_000),
+            flash: kept(67_300),
             stack: kept(7_600),
             protect: kept(800_000),
             unprotect: kept(1_800_000),
