@@ -168,6 +168,30 @@ fn s11_sixteen_commands_of_one_second_are_remembered() {
     }
 }
 
+#[test]
+fn s11_they_are_the_last_sixteen_whenever_the_client_restarts() {
+    let commands: Vec<_> =
+        (1..=40u8).map(|key| sealed(&[9; 32], NOW, &set_topic(TOPIC, key))).collect();
+    for restart in 0..commands.len() {
+        let mut storage = MemoryStorage::new();
+        let mut client = Client::provision(&mut storage, sk_identity()).unwrap();
+        let control = client.control_topic();
+        let (before, after) = commands.split_at(restart);
+        for command in before {
+            client.unprotect_to_vec(at(NOW), &control, command).unwrap();
+        }
+        drop(client);
+        let mut client = Client::open(&mut storage).unwrap();
+        for command in after {
+            client.unprotect_to_vec(at(NOW), &control, command).unwrap();
+        }
+        for command in &commands[commands.len() - 16..] {
+            let again = client.unprotect_to_vec(at(NOW), &control, command);
+            assert_eq!(again.unwrap_err(), Error::Replayed, "restart after {restart}");
+        }
+    }
+}
+
 fn answer(pair: &mut Pair, key: [u8; 32]) -> Option<(Answer, Vec<u8>)> {
     let bytes = pair.client.answer(at(NOW)).unwrap()?;
     let key = IdKey::from_slice(&key).unwrap();
