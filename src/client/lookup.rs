@@ -103,30 +103,18 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
     }
 
-    /// [`Error::NotProvisioned`] if there is no record, of whatever length and content.
-    #[cfg_attr(not(feature = "std"), inline(never))]
-    pub(super) fn exists(&self, number: u32) -> Result<()> {
-        let mut record = Record::<SLOT_LEN>::EMPTY;
-        match self.read(number, &mut record.0) {
-            Ok(0) => Err(Error::NotProvisioned),
-            // The head is longer than this buffer.
-            Ok(_) | Err(Error::StateIncompatible | Error::StateCorrupt) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Erases the slots from the last to the first, so that an interruption leaves no gap.
+    /// Erases the slots, whatever they hold, from the last to the first, so that an interruption leaves
+    /// no gap.
     #[cfg_attr(not(feature = "std"), inline(never))]
     pub(super) fn erase_slots(&mut self) -> Result<()> {
         let mut slots = 0;
-        let end = loop {
-            match self.exists(slots + 1) {
-                Ok(()) => slots += 1,
-                Err(end) => break end,
+        let mut record = Record::<SLOT_LEN>::EMPTY;
+        loop {
+            match self.read(slots + 1, &mut record.0) {
+                Ok(0) => break,
+                Ok(_) | Err(Error::StateIncompatible | Error::StateCorrupt) => slots += 1,
+                Err(error) => return Err(error),
             }
-        };
-        if end != Error::NotProvisioned {
-            return Err(end);
         }
         while slots > 0 {
             self.storage.erase(slots)?;

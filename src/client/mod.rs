@@ -162,9 +162,12 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     /// [`Client::create`] with its own keys in place.
     fn store(&mut self, id: &[u8; ID_LEN], mode: Mode, keys: &mut [Entry]) -> Result<()> {
-        match self.exists(HEAD) {
+        match self.load_head() {
             Err(Error::NotProvisioned) => {}
-            exists => return Err(exists.err().unwrap_or(Error::AlreadyProvisioned)),
+            Ok(()) | Err(Error::StateIncompatible | Error::StateCorrupt | Error::InvalidKey) => {
+                return Err(Error::AlreadyProvisioned);
+            }
+            Err(error) => return Err(error),
         }
         // What an interrupted `forget` or import left.
         self.erase_slots()?;
