@@ -10,7 +10,7 @@ use crate::crypto::hash::Sha3;
 use crate::crypto::keys::{CommandKey, KEY_LEN, TopicKey};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv::{self, Cipher, Once, Siv};
+use crate::crypto::siv::{self, Cipher, Siv};
 use crate::error::{Error, Result};
 #[cfg(feature = "pubkey")]
 use crate::id::ClientId;
@@ -79,7 +79,7 @@ impl TopicCipher {
         plaintext: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o mut [u8]> {
-        seal(&self.0, now, plaintext, out)?;
+        seal(Cipher::Ready(&self.0), now, plaintext, out)?;
         start(out, plaintext.len() + SK_OVERHEAD)
     }
 
@@ -96,7 +96,7 @@ impl TopicCipher {
     ) -> Result<&'o mut [u8]> {
         let sealed = Sealed::parse(protected)?;
         window.check(sealed.time(), now)?;
-        open(&self.0, &sealed, out)?;
+        open(Cipher::Ready(&self.0), &sealed, out)?;
         start(out, sealed.ciphertext.len())
     }
 }
@@ -145,7 +145,7 @@ pub fn protect_signed<'o>(
     plaintext: &[u8],
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8]> {
-    seal_signed(&Once(key.expose()), signer, signing, now, plaintext, out)
+    seal_signed(Cipher::Once(key.expose()), signer, signing, now, plaintext, out)
 }
 
 /// Checks the signature of a message and opens it (PK mode) into the start of `out`, which needs
@@ -166,7 +166,7 @@ pub fn unprotect_signed<'o>(
     let message = Signed::parse(protected)?;
     window.check(message.sealed.time(), now)?;
     signer.verify(message.signed, message.signature)?;
-    open(&Once(key.expose()), &message.sealed, out)?;
+    open(Cipher::Once(key.expose()), &message.sealed, out)?;
     start(out, message.sealed.ciphertext.len())
 }
 
@@ -184,7 +184,7 @@ pub fn protect_command(
     let plaintext = command.encode();
     let mut bytes = Bytes::new();
     let out = bytes.room(plaintext.len() + SK_OVERHEAD);
-    seal(&Once(key.command_key()), now, &plaintext, out)?;
+    seal(Cipher::Once(key.command_key()), now, &plaintext, out)?;
     Ok(ProtectedCommand(bytes))
 }
 
@@ -314,7 +314,7 @@ fn start(out: &mut [u8], len: usize) -> Result<&mut [u8]> {
 /// [`protect`] with a key made ready or one that is used once.
 #[cfg_attr(not(feature = "std"), inline(always))]
 pub(crate) fn seal(
-    cipher: &impl Cipher,
+    cipher: Cipher<'_>,
     now: Timestamp,
     plaintext: &[u8],
     out: &mut [u8],
@@ -326,7 +326,7 @@ pub(crate) fn seal(
 
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_signed<'o>(
-    cipher: &impl Cipher,
+    cipher: Cipher<'_>,
     signer: ClientId,
     signing: &SigningKey,
     now: Timestamp,
@@ -342,7 +342,7 @@ pub(crate) fn seal_signed<'o>(
 /// What [`sign`] completes.
 #[cfg(feature = "pubkey")]
 pub(crate) fn seal_unsigned(
-    cipher: &impl Cipher,
+    cipher: Cipher<'_>,
     signer: ClientId,
     now: Timestamp,
     plaintext: &[u8],
@@ -369,7 +369,7 @@ pub(crate) fn sign(signing: &SigningKey, message: &mut [u8]) -> Result<()> {
 
 /// [`unprotect`] with a key made ready or one that is used once, of a timestamp that was checked.
 #[cfg_attr(not(feature = "std"), inline(never))]
-pub(crate) fn open(cipher: &impl Cipher, sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
+pub(crate) fn open(cipher: Cipher<'_>, sealed: &Sealed<'_>, out: &mut [u8]) -> Result<()> {
     let plain = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::BufferTooSmall)?;
     cipher.open(&[sealed.timestamp], sealed.siv, sealed.ciphertext, plain)
 }

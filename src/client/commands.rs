@@ -19,7 +19,7 @@ use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{IdKey, KEY_LEN, checked, is_same};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv::Once;
+use crate::crypto::siv::Cipher;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
 use crate::protect;
@@ -45,7 +45,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
             return Err(Error::Replayed);
         }
         let sealed = Sealed::parse(protected)?;
-        protect::open(&Once(self.keys.command_key()), &sealed, out)?;
+        protect::open(Cipher::Once(self.keys.command_key()), &sealed, out)?;
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
         let applied = self.check_and_apply(plaintext, &stamp, now);
         wipe(plaintext);

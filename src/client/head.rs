@@ -99,8 +99,12 @@ impl Head {
     /// # Errors
     /// [`Error::StateIncompatible`], [`Error::InvalidKey`].
     pub fn read(&mut self, record: &HeadRecord, body: usize, keys: &mut Keys) -> Result<()> {
-        let rest = record.0.get(end(record.head())..body).ok_or(Error::StateIncompatible)?;
         let [mode] = *field(&record.0, MODE);
+        let [count] = *field(&record.0, COUNT);
+        if usize::from(count) > MARK_SIVS {
+            return Err(Error::StateIncompatible);
+        }
+        let rest = record.0.get(end(record.head())..body).ok_or(Error::StateIncompatible)?;
         keys.read(mode, rest)?;
         self.take(record);
         Ok(())

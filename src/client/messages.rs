@@ -11,7 +11,7 @@ use crate::bytes::wipe;
 use crate::command::Opcode;
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::PublicKey;
-use crate::crypto::siv::{Cipher, Once};
+use crate::crypto::siv::Cipher;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, Mode, Timestamp, check_topic};
 use crate::protect::{self, Window};
@@ -159,10 +159,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
         }
         let now = self.time(now)?;
         match self.memory.cipher(entry.label()) {
-            Some(siv) => self.seal(siv, now, message, out),
+            Some(siv) => self.seal(Cipher::Ready(siv), now, message, out),
             None => {
                 self.find(&mut entry)?;
-                self.seal(&Once(entry.key()), now, message, out)
+                self.seal(Cipher::Once(entry.key()), now, message, out)
             }
         }?;
         let length = message.len() + self.mode().overhead();
@@ -176,7 +176,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// All but the signature.
     fn seal(
         &self,
-        cipher: &impl Cipher,
+        cipher: Cipher<'_>,
         now: Timestamp,
         message: &[u8],
         out: &mut [u8],
@@ -239,13 +239,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
                 sealed
             }
         };
-        let opened = match self.memory.cipher(entry.label()) {
-            Some(siv) => protect::open(siv, &sealed, out),
-            None => protect::open(&Once(entry.key()), &sealed, out),
+        let cipher = match self.memory.cipher(entry.label()) {
+            Some(siv) => Cipher::Ready(siv),
+            None => Cipher::Once(entry.key()),
         };
+        let opened = protect::open(cipher, &sealed, out);
         match (opened, entry.previous()) {
             (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
-                protect::open(&Once(previous), &sealed, out)
+                protect::open(Cipher::Once(previous), &sealed, out)
             }
             (opened, _) => opened,
         }?;

@@ -4,8 +4,9 @@
 //! The tests compare the two.
 
 use keccak::Keccak;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::bytes::field;
+use crate::bytes::{field, wipe};
 
 /// Bytes that are absorbed between two permutations.
 const RATE: usize = 136;
@@ -16,6 +17,15 @@ pub(crate) struct Sha3 {
     /// How many bytes of the block were absorbed.
     at: usize,
 }
+
+/// What was hashed may be a key, and a permutation can be turned back.
+impl Drop for Sha3 {
+    fn drop(&mut self) {
+        wipe(&mut self.state);
+    }
+}
+
+impl ZeroizeOnDrop for Sha3 {}
 
 impl Default for Sha3 {
     fn default() -> Self {
@@ -54,7 +64,7 @@ impl Sha3 {
 
     #[inline(never)]
     fn permute(&mut self) {
-        let mut lanes = [0; 25];
+        let mut lanes = Zeroizing::new([0; 25]);
         for (lane, bytes) in lanes.iter_mut().zip(self.state.as_chunks().0) {
             *lane = u64::from_le_bytes(*bytes);
         }

@@ -164,3 +164,28 @@ fn s10_a_libe4_private_key_in_expanded_form_is_refused() {
     let expanded = [&head[..], &[0x48; 64], &[0; 32], c2.as_bytes(), &[0; 4]].concat();
     assert_eq!(Imported::from_libe4(&expanded).unwrap_err(), Error::InvalidKey);
 }
+
+#[test]
+fn s7_a_head_that_no_version_writes_is_refused() {
+    use e4::Storage;
+    use e4::crypto::hash::sha3_256;
+
+    let mut storage = MemoryStorage::new();
+    drop(Client::provision(&mut storage, sk_identity()).unwrap());
+    let mut head = [0; e4::client::storage::RECORD_MAX];
+    let length = storage.read(0, &mut head).unwrap().unwrap();
+    // Magic, mode, id, generations, time, count; then the SIVs, the key, the check.
+    let (mark, rest) = head[..length].split_at(38);
+    let key = &rest[..rest.len() - 8];
+    let mut open = |body: &[u8]| {
+        let check = sha3_256(&[&0u32.to_le_bytes(), body]);
+        storage.write(0, &[body, &check[..8]].concat()).unwrap();
+        Client::open(&mut storage).map(drop)
+    };
+    let with_count = |count: u8| [&mark[..37], &[count], &[7; 16 * 16], key].concat();
+    assert_eq!(open(&with_count(16)), Ok(()));
+    assert_eq!(open(&with_count(17)), Err(Error::StateIncompatible));
+    assert_eq!(open(&with_count(255)), Err(Error::StateIncompatible));
+    assert_eq!(open(&mark[..20]), Err(Error::StateIncompatible));
+    assert_eq!(open(&[]), Err(Error::StateIncompatible));
+}

@@ -24,70 +24,39 @@ use crate::sizes::SIV_LEN;
 const BLOCK_LEN: usize = 16;
 
 /// A key made ready, or one that is used once.
-pub(crate) trait Cipher {
+#[derive(Clone, Copy)]
+pub(crate) enum Cipher<'k> {
+    Ready(&'k Siv),
+    Once(&'k [u8; KEY_LEN]),
+}
+
+impl Cipher<'_> {
     /// [`Siv::seal`].
-    fn seal(
-        &self,
+    pub fn seal(
+        self,
         associated: &[&[u8]],
         siv: &mut [u8; SIV_LEN],
         plaintext: &[u8],
         ciphertext: &mut [u8],
-    ) -> Result<()>;
+    ) -> Result<()> {
+        match self {
+            Self::Ready(ready) => ready.seal(associated, siv, plaintext, ciphertext),
+            Self::Once(key) => seal(key, associated, siv, plaintext, ciphertext),
+        }
+    }
 
     /// [`Siv::open`].
-    fn open(
-        &self,
-        associated: &[&[u8]],
-        siv: &[u8; SIV_LEN],
-        ciphertext: &[u8],
-        plaintext: &mut [u8],
-    ) -> Result<()>;
-}
-
-impl Cipher for Siv {
-    fn seal(
-        &self,
-        associated: &[&[u8]],
-        siv: &mut [u8; SIV_LEN],
-        plaintext: &[u8],
-        ciphertext: &mut [u8],
-    ) -> Result<()> {
-        self.seal(associated, siv, plaintext, ciphertext)
-    }
-
-    fn open(
-        &self,
+    pub fn open(
+        self,
         associated: &[&[u8]],
         siv: &[u8; SIV_LEN],
         ciphertext: &[u8],
         plaintext: &mut [u8],
     ) -> Result<()> {
-        self.open(associated, siv, ciphertext, plaintext)
-    }
-}
-
-/// A key that is used once.
-pub(crate) struct Once<'k>(pub &'k [u8; KEY_LEN]);
-
-impl Cipher for Once<'_> {
-    fn seal(
-        &self,
-        associated: &[&[u8]],
-        siv: &mut [u8; SIV_LEN],
-        plaintext: &[u8],
-        ciphertext: &mut [u8],
-    ) -> Result<()> {
-        seal(self.0, associated, siv, plaintext, ciphertext)
-    }
-
-    fn open(
-        &self,
-        associated: &[&[u8]],
-        siv: &[u8; SIV_LEN],
-        ciphertext: &[u8],
-        plaintext: &mut [u8],
-    ) -> Result<()> {
-        open(self.0, associated, siv, ciphertext, plaintext)
+        match self {
+            Self::Ready(ready) => ready.open(associated, siv, ciphertext, plaintext),
+            Self::Once(key) => open(key, associated, siv, ciphertext, plaintext),
+        }
     }
 }
 
