@@ -229,22 +229,12 @@ pub fn protect_answer(
     answer: &Answer,
 ) -> Result<ProtectedAnswer> {
     let mut out = [0; ANSWER_LEN];
-    seal_answer(key.command_key(), now, answer, &mut out)?;
+    seal_answer(key.command_key(), now, &answer.encode(), &mut out)?;
     Ok(out)
 }
 
-/// [`protect_answer`], in its place.
-fn seal_answer(
-    key: &[u8; KEY_LEN],
-    now: Timestamp,
-    answer: &Answer,
-    out: &mut ProtectedAnswer,
-) -> Result<()> {
-    seal_plain_answer(key, now, &answer.encode(), out)
-}
-
-/// [`seal_answer`] with the plaintext.
-pub(crate) fn seal_plain_answer(
+/// [`protect_answer`] of its plaintext, in its place.
+pub(crate) fn seal_answer(
     key: &[u8; KEY_LEN],
     now: Timestamp,
     plain: &[u8; ANSWER_PLAIN_LEN],

@@ -355,7 +355,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let (start, digest) = plain.split_last_chunk_mut().ok_or(Error::Internal)?;
         answer::start(command, status, start);
         self.digest_into(digest)?;
-        protect::seal_plain_answer(self.keys.command_key(), now, &plain, out)
+        protect::seal_answer(self.keys.command_key(), now, &plain, out)
     }
 
     /// The digest of the keys that the client holds (PROTOCOL section 11).
