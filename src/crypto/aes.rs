@@ -115,27 +115,28 @@ fn words(block: &Block) -> impl Iterator<Item = u32> {
 }
 
 /// From words to bits and back: bit `i` of byte `j` of word `w` goes to bit `w` of byte `j` of
-/// word `i`.
+/// word `i`. Each word exchanges bits with one at a distance of 4, then 2, then 1.
+#[inline(never)]
 fn transpose(state: &mut State) {
-    /// Exchanges the bits of `low` in `b` with those `shift` above in `a`.
-    fn swap(a: &mut u32, b: &mut u32, low: u32, shift: u32) {
-        let differ = ((*a >> shift) ^ *b) & low;
-        *b ^= differ;
-        *a ^= differ << shift;
+    let (mut distance, mut low) = (4_usize, 0x0f0f_0f0f_u32);
+    while distance > 0 {
+        for number in 0..4 {
+            let first = (number + (number & distance.wrapping_neg())) & 7;
+            let second = (first + distance) & 7;
+            let of = |at: usize| state.get(at).copied().unwrap_or_default();
+            let (a, b) = (of(first), of(second));
+            let differ = ((a >> distance) ^ b) & low;
+            put(state, first, a ^ (differ << distance));
+            put(state, second, b ^ differ);
+        }
+        distance /= 2;
+        low ^= low << distance;
     }
-    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
-    swap(q0, q1, FIRST, 1);
-    swap(q2, q3, FIRST, 1);
-    swap(q4, q5, FIRST, 1);
-    swap(q6, q7, FIRST, 1);
-    swap(q0, q2, 0x3333_3333, 2);
-    swap(q1, q3, 0x3333_3333, 2);
-    swap(q4, q6, 0x3333_3333, 2);
-    swap(q5, q7, 0x3333_3333, 2);
-    swap(q0, q4, 0x0f0f_0f0f, 4);
-    swap(q1, q5, 0x0f0f_0f0f, 4);
-    swap(q2, q6, 0x0f0f_0f0f, 4);
-    swap(q3, q7, 0x0f0f_0f0f, 4);
+}
+
+/// Writes a word; the place is in bounds.
+fn put(state: &mut State, at: usize, value: u32) {
+    state.get_mut(at).into_iter().for_each(|word| *word = value);
 }
 
 /// The four words of a round key for both blocks, bitsliced, then folded.
@@ -151,17 +152,11 @@ fn fold(words: &[u32], folded: &mut [u32; 4]) {
 }
 
 fn add_round_key(state: &mut State, folded: &[u32; 4]) {
-    fn add(even: &mut u32, odd: &mut u32, key: u32) {
+    for ([even, odd], key) in state.as_chunks_mut().0.iter_mut().zip(folded) {
         let (first, second) = (key & FIRST, key & !FIRST);
         *even ^= first | (first << 1);
         *odd ^= second | (second >> 1);
     }
-    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
-    let [k0, k1, k2, k3] = *folded;
-    add(q0, q1, k0);
-    add(q2, q3, k1);
-    add(q4, q5, k2);
-    add(q6, q7, k3);
 }
 
 /// Row `r` of the columns is byte `r` of the words, two bits for each column; it turns by `r`
@@ -179,33 +174,26 @@ fn shift_rows(state: &mut State) {
 /// Twice a byte, three times the next one, and the two after. What is doubled is the byte and the
 /// next together; that moves their bits up a word, and reduces by the highest.
 fn mix_columns(state: &mut State) {
-    let [q0, q1, q2, q3, q4, q5, q6, q7] = state;
-    let highest = *q7 ^ q7.rotate_right(8);
+    let [.., last] = *state;
+    let highest = last ^ last.rotate_right(8);
     let mut lower = highest;
-    let mut mix = |word: &mut u32, reduction: u32| {
+    // Which bits x^4 + x^3 + x + 1 has but for the lowest, which `lower` begins with.
+    let mut reduced = 0b0001_1010_u32;
+    for word in state {
         let next = word.rotate_right(8);
         let both = *word ^ next;
-        *word = lower ^ reduction ^ next ^ both.rotate_right(16);
+        *word = lower ^ (highest & (reduced & 1).wrapping_neg()) ^ next ^ both.rotate_right(16);
         lower = both;
-    };
-    mix(q0, 0);
-    mix(q1, highest);
-    mix(q2, 0);
-    mix(q3, highest);
-    mix(q4, highest);
-    mix(q5, 0);
-    mix(q6, 0);
-    mix(q7, 0);
+        reduced >>= 1;
+    }
 }
 
-/// The S-box of four bytes.
+/// The S-box of four bytes. Of each word of the state only the lowest bits of the bytes count.
 fn sub_word(word: u32) -> u32 {
-    let mut state = [word; 8];
-    transpose(&mut state);
+    const LOWEST: u32 = 0x0101_0101;
+    let mut state = core::array::from_fn(|bit| word >> bit);
     sub_bytes(&mut state);
-    transpose(&mut state);
-    let [first, ..] = state;
-    first
+    (0..).zip(&state).fold(0, |word, (bit, bits)| word | (bits & LOWEST) << bit)
 }
 
 /// The S-box of all bytes, as the circuit of 115 gates by Boyar and Peralta ("A depth-16 circuit

@@ -86,9 +86,11 @@ impl Sha3 {
 /// Adds to each lane the sums of the columns beside it, one of them rotated.
 fn theta(rows: &mut [Row; 5], sums: &mut [u32; 20]) {
     // Twice the same, so that those after the last are the first again.
+    let [a, b, c, d, e] = &*rows;
     let (first, again) = sums.split_at_mut(10);
     for (at, (first, again)) in first.iter_mut().zip(again).enumerate() {
-        *first = rows.iter().filter_map(|row| row.get(at)).fold(0, |sum, word| sum ^ value(word));
+        let of = |row: &Row| row.get(at).map_or(0, value);
+        *first = of(a) ^ of(b) ^ of(c) ^ of(d) ^ of(e);
         *again = *first;
     }
     let of = |at: usize| sums.get(at).copied().unwrap_or_default();
