@@ -131,27 +131,32 @@ pub unsafe fn text<'a>(
 #[cfg(any(test, not(feature = "std")))]
 #[inline(never)]
 fn is_utf8(text: &[u8]) -> bool {
-    // How many bytes of a character are to come, its bits so far, and the lowest that it may be.
-    let (mut rest, mut code, mut lowest) = (0, 0, 0);
+    // How many bytes of a character are to come, and what the next of them may be, the lowest and by
+    // how much more (Unicode, table 3-7).
+    let (mut rest, mut least, mut more) = (0, 0, 0);
     for byte in text {
         let byte = u32::from(*byte);
-        if rest > 0 {
-            code = code << 6 | (byte & 0x3f);
+        if rest == 0 {
+            if byte < 0x80 {
+                continue;
+            }
+            rest = 1 + u32::from(byte >= 0xe0) + u32::from(byte >= 0xf0);
+            (least, more) = match byte {
+                0xe0 => (0xa0, 0x1f),
+                0xed => (0x80, 0x1f),
+                0xf0 => (0x90, 0x2f),
+                0xf4 => (0x80, 0x0f),
+                _ => (0x80, 0x3f),
+            };
+            if byte.wrapping_sub(0xc2) > 0xf4 - 0xc2 {
+                return false;
+            }
+        } else {
             rest -= 1;
-            let is_wrong = code < lowest || code > 0x10_ffff || code >> 11 == 0xd800 >> 11;
-            if byte >> 6 != 2 || rest == 0 && is_wrong {
+            if byte.wrapping_sub(least) > more {
                 return false;
             }
-        } else if byte >= 0x80 {
-            // The first byte begins with as many ones as there are bytes.
-            let ones = (!(byte << 24)).leading_zeros();
-            if !(2..=4).contains(&ones) {
-                return false;
-            }
-            rest = ones - 1;
-            code = byte & (0x7f >> ones);
-            // 7, 11 and 16 bits fit into one byte less.
-            lowest = if ones == 2 { 0x80 } else { 1 << (5 * ones - 4) };
+            (least, more) = (0x80, 0x3f);
         }
     }
     rest == 0
