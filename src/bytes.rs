@@ -84,7 +84,7 @@ fn append(bytes: &mut [u8], len: &mut usize, parts: &[&[u8]]) {
     for part in parts {
         let free = bytes.get_mut(*len..).and_then(|free| free.get_mut(..part.len()));
         if let Some(to) = free {
-            to.copy_from_slice(part);
+            copy(to, part);
             *len += part.len();
         }
     }
@@ -101,6 +101,32 @@ pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
 #[inline(always)]
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(to) = bytes.get_mut(at..).and_then(|rest| rest.get_mut(..value.len())) {
-        to.copy_from_slice(value);
+        copy(to, value);
     }
+}
+
+/// Writes a short field, a few bytes of a number, over what stands at `at`; see [`field`].
+#[inline(always)]
+pub(crate) fn put_short<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
+    if let Some(to) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *to = value;
+    }
+}
+
+/// Copies as far as the shorter one reaches.
+#[cfg(feature = "std")]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    let len = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// The same for microcontrollers. The compiler makes a call of `memcpy` of a plain copy, and the one
+/// that comes with Rust takes 400 bytes.
+#[cfg(not(feature = "std"))]
+#[inline(never)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    let nothing = core::hint::black_box(0);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ nothing);
 }

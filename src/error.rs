@@ -17,6 +17,11 @@ macro_rules! errors {
         #[repr(i32)]
         pub enum Error {
             $($(#[$doc])* $name = $number,)*
+            /// No error has this number. It lets the numbers end at -1, so that a result without an
+            /// error is 0, as in C, and not -99: 200 bytes less on microcontrollers.
+            #[doc(hidden)]
+            #[cfg(not(feature = "std"))]
+            None = -1,
         }
 
         impl Error {
@@ -40,6 +45,8 @@ macro_rules! errors {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Error::$name => stringify!($name),)*
+                    #[cfg(not(feature = "std"))]
+                    Error::None => "",
                 }
             }
 
@@ -47,6 +54,8 @@ macro_rules! errors {
             pub const fn text(self) -> &'static str {
                 match self {
                     $(Error::$name => $text,)*
+                    #[cfg(not(feature = "std"))]
+                    Error::None => "",
                 }
             }
 
@@ -55,6 +64,8 @@ macro_rules! errors {
             pub(crate) const fn text_nul(self) -> &'static str {
                 match self {
                     $(Error::$name => concat!($text, "\0"),)*
+                    #[cfg(not(feature = "std"))]
+                    Error::None => "\0",
                 }
             }
         }

@@ -287,12 +287,14 @@ impl StateDigester {
 
     /// The digest.
     pub fn finish(mut self) -> StateDigest {
-        StateDigest(self.end())
+        let mut digest = [0; DIGEST_LEN];
+        self.end(&mut digest);
+        StateDigest(digest)
     }
 
     /// [`StateDigester::finish`], once: a move would be a copy on the stack.
-    pub(crate) fn end(&mut self) -> [u8; DIGEST_LEN] {
-        self.0.finish()
+    pub(crate) fn end(&mut self, digest: &mut [u8; DIGEST_LEN]) {
+        self.0.end(digest);
     }
 }
 

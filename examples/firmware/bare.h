@@ -18,7 +18,9 @@ static uint32_t *painted_to;
 
 static inline void prepare_ram(void)
 {
-    uint32_t *from = __data_load, *to;
+    /* Volatile, or the compiler makes calls of memcpy and memset of the loops. */
+    uint32_t *from = __data_load;
+    volatile uint32_t *to;
     for (to = __data_start; to < __data_end; to++)
         *to = *from++;
     for (to = __bss_start; to < __bss_end; to++)

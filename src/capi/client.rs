@@ -7,9 +7,9 @@ use super::provision::{E4_OK, settings_of, start};
 use super::raw::{self, Span};
 use super::sizes::*;
 use super::types::{e4_client, e4_config, e4_settings};
-use crate::bytes::put;
 use crate::error::{Error, Result};
 use crate::id::TopicHash;
+use crate::wire::topic;
 
 /// Opens a stored client.
 ///
@@ -117,8 +117,8 @@ unsafe fn own_topic(client: *const e4_client, topic: *mut c_char, len: usize) ->
     // SAFETY: the contract above; `filled` checks the pointers.
     unsafe {
         raw::filled(topic.cast(), len + 1, &[Span::one(client)], |out| {
-            let answer = raw::client(client)?.answer_topic();
-            put(out, 0, answer.as_bytes().get(..len).unwrap_or_default());
+            let text = out.get_mut(..len).unwrap_or_default();
+            topic::put(raw::client(client)?.id_bytes(), text);
             Ok(E4_OK)
         })
     }

@@ -85,7 +85,7 @@ pub unsafe extern "C" fn e4_unprotect(
     raw::status(unsafe {
         Output::new(out, out_cap, out_len).and(optional).fill(incoming_len, &reads, |out| {
             if !info.is_null() {
-                info.write_bytes(0, 1);
+                info.cast::<u8>().write_bytes(0, size_of::<e4_message_info>());
             }
             let client = raw::client_mut(client)?;
             let topic = raw::text(topic, topic_len, Error::InvalidTopic)?;

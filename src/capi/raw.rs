@@ -72,7 +72,7 @@ impl Span {
 /// [`Error::InvalidParameter`].
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
-    let mut are_good = are_sound(writes) && are_sound(reads);
+    let mut are_good = are_apart(&Span::NONE, writes) && are_apart(&Span::NONE, reads);
     let mut rest = writes;
     while let Some((span, others)) = rest.split_first() {
         are_good &= are_apart(span, others) && are_apart(span, reads);
@@ -81,14 +81,10 @@ pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
     if are_good { Ok(()) } else { Err(Error::InvalidParameter) }
 }
 
-#[cfg_attr(not(feature = "std"), inline(never))]
-fn are_sound(spans: &[Span]) -> bool {
-    spans.iter().all(Span::is_sound)
-}
-
+/// Whether memory is sound, all of it, and apart from a span that is sound.
 #[cfg_attr(not(feature = "std"), inline(never))]
 fn are_apart(span: &Span, others: &[Span]) -> bool {
-    others.iter().all(|other| span.is_apart(other))
+    others.iter().all(|other| other.is_sound() && span.is_apart(other))
 }
 
 /// Bytes that are read; empty where the pointer is NULL.

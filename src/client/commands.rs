@@ -10,18 +10,18 @@ use super::head::{HEAD, HeadRecord};
 use super::identity::Keys;
 use super::memory::Memory;
 use super::record::{Record, with_check};
-use super::slot::{Entry, Kind, SLOT_BODY, SLOT_LEN, Slot, Stamp};
+use super::slot::{Entry, Kind, SLOT_BODY, SLOT_LEN, STAMP_LEN, Slot, Stamp};
 use super::storage::Storage;
-use crate::bytes::wipe;
+use crate::bytes::{copy, wipe};
 use crate::command::{Fields, Opcode};
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
-use crate::crypto::keys::{IdKey, KEY_LEN, checked, is_same};
+use crate::crypto::keys::{KEY_LEN, checked, is_same};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
 use crate::crypto::siv::Cipher;
 use crate::error::{Error, Result};
-use crate::id::{ID_LEN, Timestamp};
+use crate::id::{ID_LEN, Mode, Timestamp};
 use crate::protect;
 use crate::wire::message::Sealed;
 
@@ -35,7 +35,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
         out: &mut [u8],
     ) -> Result<Opcode> {
         self.last = None;
-        let stamp = Stamp(*protected.first_chunk().ok_or(Error::MessageTooShort)?);
+        let mut stamp = Stamp::NONE;
+        copy(&mut stamp.0, protected.first_chunk::<STAMP_LEN>().ok_or(Error::MessageTooShort)?);
         if let Some(now) = now {
             self.settings.window.check(stamp.time(), now)?;
         }
@@ -104,7 +105,6 @@ impl<S: Storage, M: Memory> Client<S, M> {
     ) -> Result<()> {
         let mut entry = Entry::NONE;
         entry.set_label(kind, name);
-        let label = *entry.label();
         let was_there = self.holds(&mut entry)?;
         if let Some(key) = key {
             if !was_there {
@@ -122,7 +122,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let live = self.live.of_mut(kind);
         if was_there {
             *live -= 1;
-            self.memory.remove(&label);
+            self.memory.remove(kind, name, entry.slot);
         }
         if key.is_some() {
             *live += 1;
@@ -148,22 +148,21 @@ impl<S: Storage, M: Memory> Client<S, M> {
 
     /// Becomes the client that it is with another key of its own or of C2: the head.
     fn set_identity(&mut self, opcode: Opcode, key: &[u8], stamp: &Stamp) -> Result<()> {
-        let keys = match (&self.keys, opcode) {
-            (Keys::Symmetric(_), Opcode::SetIdKey) => {
-                Keys::Symmetric(IdKey::from_checked(checked(key)?))
-            }
+        let mut keys = Keys::NONE;
+        match (&self.keys, opcode) {
+            (Keys::Symmetric(_), Opcode::SetIdKey) => keys.read(Mode::Symmetric as u8, key)?,
             #[cfg(feature = "pubkey")]
             (Keys::KeyPair { c2, .. }, Opcode::SetIdKey) => {
-                Keys::pair(SigningKey::from_slice(key)?, *c2)?
+                keys = Keys::pair(SigningKey::from_slice(key)?, *c2)?;
             }
             #[cfg(feature = "pubkey")]
             (Keys::KeyPair { signing, .. }, Opcode::SetC2Key) => {
-                Keys::pair(signing.duplicate(), C2PublicKey::from_slice(key)?)?
+                keys = Keys::pair(signing.duplicate(), C2PublicKey::from_slice(key)?)?;
             }
             _ => return Err(Error::InvalidCommand),
-        };
+        }
         self.write_head(Some(&keys), None, Some(stamp))?;
-        self.keys = keys;
+        self.keys.replace(&mut keys);
         Ok(())
     }
 

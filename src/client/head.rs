@@ -11,7 +11,7 @@
 use super::identity::Keys;
 use super::record::{CHECK_LEN, Record};
 use super::slot::{Kind, Stamp};
-use crate::bytes::{field, put};
+use crate::bytes::{copy, field, put, put_short};
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp};
 use crate::sizes::{KEY_LEN, PRIVATE_KEY_LEN, SIV_LEN, TIMESTAMP_LEN};
@@ -45,13 +45,17 @@ impl Head {
 
     /// Becomes the head of a new client; it was [`Head::NONE`].
     pub fn start(&mut self, id: &[u8; ID_LEN], mode: Mode) {
-        put(&mut self.0, 0, MAGIC);
-        put(&mut self.0, MODE, &[mode as u8]);
+        put_short(&mut self.0, 0, *MAGIC);
+        put_short(&mut self.0, MODE, [mode as u8]);
         put(&mut self.0, ID, id);
     }
 
     pub fn id(&self) -> ClientId {
-        ClientId::from_bytes(*field(&self.0, ID))
+        ClientId::from_bytes(*self.id_bytes())
+    }
+
+    pub fn id_bytes(&self) -> &[u8; ID_LEN] {
+        field(&self.0, ID)
     }
 
     /// The time of the newest applied command; zero if there is none.
@@ -124,7 +128,7 @@ impl HeadRecord {
         put(&mut self.0, 0, &head.0);
         if let Some(kind) = reset {
             let next = head.generation(kind).checked_add(1).ok_or(Error::Internal)?;
-            put(&mut self.0, generation_of(kind), &next.to_le_bytes());
+            put_short(&mut self.0, generation_of(kind), next.to_le_bytes());
         }
         if let (Some(stamp), Some(head)) = (stamp, self.0.first_chunk_mut()) {
             add(head, stamp);
@@ -162,17 +166,18 @@ fn end(head: &[u8; HEAD_LEN]) -> usize {
 #[cfg_attr(not(feature = "std"), inline(never))]
 fn add(head: &mut [u8; HEAD_LEN], stamp: &Stamp) {
     if stamp.time() > Timestamp::from_bytes(*field(head, TIME)) {
-        put(head, TIME, &stamp.time().to_bytes());
-        put(head, COUNT, &[0]);
+        put_short(head, TIME, stamp.time().to_bytes());
+        put_short(head, COUNT, [0]);
     }
     let [count] = *field(head, COUNT);
     if usize::from(count) < MARK_SIVS {
         put(head, SIVS + usize::from(count) * SIV_LEN, stamp.siv());
-        put(head, COUNT, &[count + 1]);
+        put_short(head, COUNT, [count + 1]);
         return;
     }
     // The oldest makes room: from the newest on, each takes the place of the one before it.
-    let mut newer = *stamp.siv();
+    let mut newer = [0; SIV_LEN];
+    copy(&mut newer, stamp.siv());
     let sivs = head.get_mut(SIVS..).unwrap_or_default().as_chunks_mut().0;
     sivs.iter_mut().rev().for_each(|siv| core::mem::swap(siv, &mut newer));
 }

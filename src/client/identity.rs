@@ -137,16 +137,38 @@ impl Keys {
     /// # Errors
     /// [`Error::StateIncompatible`] for another mode or length, [`Error::InvalidKey`].
     pub fn read(&mut self, mode: u8, keys: &[u8]) -> Result<()> {
-        *self = match (mode, keys.len()) {
-            (SYMMETRIC, KEY_LEN) => Self::Symmetric(IdKey::from_checked(checked(keys)?)),
+        match (mode, keys.len()) {
+            (SYMMETRIC, KEY_LEN) => {
+                let key = checked(keys)?;
+                *self = Self::NONE;
+                self.set_symmetric(key);
+            }
             #[cfg(feature = "pubkey")]
             (PUBLIC_KEY, PAIR_LEN) => {
                 let (signing, c2) = keys.split_at_checked(PRIVATE_KEY_LEN).unwrap_or_default();
-                Self::pair(SigningKey::from_slice(signing)?, C2PublicKey::from_slice(c2)?)?
+                *self = Self::pair(SigningKey::from_slice(signing)?, C2PublicKey::from_slice(c2)?)?;
             }
             _ => return Err(Error::StateIncompatible),
-        };
+        }
         Ok(())
+    }
+
+    /// Becomes other keys of the same mode.
+    pub fn replace(&mut self, other: &mut Self) {
+        match other {
+            Self::Symmetric(key) => self.set_symmetric(key.expose()),
+            #[cfg(feature = "pubkey")]
+            other => core::mem::swap(self, other),
+        }
+    }
+
+    /// Becomes the id key of an SK client that it was already.
+    fn set_symmetric(&mut self, key: &[u8; KEY_LEN]) {
+        match self {
+            Self::Symmetric(own) => own.set(key),
+            #[cfg(feature = "pubkey")]
+            Self::KeyPair { .. } => {}
+        }
     }
 }
 

@@ -2,16 +2,21 @@
 //! What a client holds in RAM beside its storage: keys at hand, and messages seen.
 
 use super::slot::{Entry, Kind, Label, Stamp};
+#[cfg(feature = "std")]
+use crate::bytes::copy;
+use crate::crypto::hash::hash_into;
 use crate::crypto::siv::Siv;
-use crate::id::{Timestamp, TopicHash};
+use crate::id::{ID_LEN, Timestamp};
+#[cfg(feature = "std")]
+use crate::id::TopicHash;
 
 /// A table of keys and, where it is wanted, a cache of messages that were seen.
 ///
 /// A key that the table has no place for still works: the client reads it from storage.
 pub trait Memory {
-    /// The hash of a topic of a length that was checked; a table may remember it.
-    fn topic_hash(&self, topic: &str) -> TopicHash {
-        TopicHash::of(topic)
+    /// Writes the hash of a topic of a length that was checked; a table may remember it.
+    fn hash_topic(&self, topic: &str, hash: &mut [u8]) {
+        hash_into(&[topic.as_bytes()], hash);
     }
     /// A key made ready, where the table has room for that.
     fn cipher(&self, _label: &Label) -> Option<&Siv> {
@@ -21,8 +26,8 @@ pub trait Memory {
     fn find(&self, found: &mut Entry);
     /// Adds a key that is not there; dropped if there is no place.
     fn put(&mut self, entry: &Entry);
-    /// Forgets a key.
-    fn remove(&mut self, label: &Label);
+    /// Forgets the key of a name, which is that of a slot.
+    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], slot: u32);
     /// Forgets all keys of a kind, or everything.
     fn clear(&mut self, kind: Option<Kind>);
     /// How many keys are at hand.
@@ -71,19 +76,19 @@ impl HeapMemory {
 
 #[cfg(feature = "std")]
 impl Memory for HeapMemory {
-    fn topic_hash(&self, topic: &str) -> TopicHash {
+    fn hash_topic(&self, topic: &str, hash: &mut [u8]) {
         // Another thread uses it at this moment: then without.
         let hashes = self.hashes.try_lock().ok().filter(|_| topic.len() <= HASHED_MAX);
-        let Some(mut hashes) = hashes else { return TopicHash::of(topic) };
-        if let Some(hash) = hashes.get(topic) {
-            return *hash;
+        let Some(mut hashes) = hashes else { return hash_into(&[topic.as_bytes()], hash) };
+        if let Some(known) = hashes.get(topic) {
+            return copy(hash, known.as_bytes());
         }
-        let hash = TopicHash::of(topic);
+        let new = TopicHash::of(topic);
         if hashes.len() >= HASHES_MAX {
             hashes.clear();
         }
-        hashes.insert(topic.to_string(), hash);
-        hash
+        hashes.insert(topic.to_string(), new);
+        copy(hash, new.as_bytes());
     }
 
     fn find(&self, found: &mut Entry) {
@@ -102,8 +107,10 @@ impl Memory for HeapMemory {
         self.keys.insert(*entry.label(), kept);
     }
 
-    fn remove(&mut self, label: &Label) {
-        self.keys.remove(label);
+    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], _slot: u32) {
+        let mut entry = Entry::NONE;
+        entry.set_label(kind, name);
+        self.keys.remove(entry.label());
     }
 
     fn clear(&mut self, kind: Option<Kind>) {
@@ -210,9 +217,9 @@ impl Memory for SliceMemory<'_> {
         }
     }
 
-    fn remove(&mut self, label: &Label) {
+    fn remove(&mut self, _kind: Kind, _name: &[u8; ID_LEN], slot: u32) {
         for place in &mut *self.keys {
-            if place.0.label() == label {
+            if place.0.slot == slot {
                 place.0.clear();
             }
         }
@@ -250,7 +257,7 @@ impl Memory for SliceMemory<'_> {
             }
         }
         if let Some(place) = oldest {
-            place.0 = *message;
+            place.0.set(message);
         }
         true
     }

@@ -18,7 +18,7 @@ use crate::protect::{self, Window};
 use crate::wire::message::Sealed;
 #[cfg(feature = "pubkey")]
 use crate::wire::message::Signed;
-use crate::wire::topic::CONTROL_TOPIC_LEN;
+use crate::wire::topic::{self, CONTROL_TOPIC_LEN};
 
 /// What came in.
 #[derive(Debug)]
@@ -194,10 +194,10 @@ impl<S: Storage, M: Memory> Client<S, M> {
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn set_topic(&self, topic: &str, entry: &mut Entry) -> Result<()> {
         check_topic(topic)?;
-        let is_control = topic.len() == CONTROL_TOPIC_LEN
-            && self.answer_topic().as_bytes().starts_with(topic.as_bytes());
-        if !is_control {
-            entry.set_label(Kind::Topic, self.memory.topic_hash(topic).as_bytes());
+        let mut control = [0; CONTROL_TOPIC_LEN];
+        topic::put(self.head.id_bytes(), &mut control);
+        if topic.as_bytes() != control {
+            self.memory.hash_topic(topic, entry.name_mut(Kind::Topic));
         }
         Ok(())
     }

@@ -23,11 +23,10 @@ use self::identity::Keys;
 use self::memory::Memory;
 use self::slot::{Entry, Kind, PerKind, Slot, Stamp};
 use self::storage::Storage;
-use crate::crypto::hash::sha3_256;
+use crate::crypto::hash::hash_into;
 use crate::error::{Error, Result};
 use crate::id::{ClientId, ID_LEN, Mode, Timestamp, TopicHash};
 use crate::protect::{self, ProtectedAnswer, Window};
-#[cfg(feature = "capi")]
 use crate::sizes::KEY_LEN;
 use crate::wire::answer::{self, ANSWER_LEN, ANSWER_PLAIN_LEN, DIGEST_LEN, StateDigest};
 use crate::wire::message::SIV_LEN;
@@ -216,7 +215,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
                 return Ok(());
             }
             self.slots += 1;
-            if slot.stamp != Stamp::NONE && self.head.check(&slot.stamp).is_ok() {
+            if slot.stamp.is_some() && self.head.check(&slot.stamp).is_ok() {
                 self.head.add(&slot.stamp);
                 self.head_behind = true;
             }
@@ -250,6 +249,11 @@ impl<S: Storage, M: Memory> Client<S, M> {
     /// The id.
     pub fn id(&self) -> ClientId {
         self.head.id()
+    }
+
+    #[cfg(feature = "capi")]
+    pub(crate) fn id_bytes(&self) -> &[u8; ID_LEN] {
+        self.head.id_bytes()
     }
 
     /// The mode.
@@ -380,11 +384,15 @@ impl<S: Storage, M: Memory> Client<S, M> {
             }
             digest.part(at.label());
             match at.kind() {
-                Some(Kind::Topic) => digest.part(&sha3_256(&[at.key()])),
+                Some(Kind::Topic) => {
+                    let mut fingerprint = [0; KEY_LEN];
+                    hash_into(&[at.key()], &mut fingerprint);
+                    digest.part(&fingerprint);
+                }
                 _ => digest.part(at.key()),
             }
         }
-        *out = digest.end();
+        digest.end(out);
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 
 use zeroize::ZeroizeOnDrop;
 
-use crate::bytes::{put, wipe};
-use crate::crypto::hash::short_hash;
+use crate::bytes::wipe;
+use crate::crypto::hash::hash_into;
 use crate::crypto::reveal;
 use crate::error::{Error, Result};
 
@@ -32,9 +32,8 @@ impl<const N: usize> ZeroizeOnDrop for Record<N> {}
 /// The whole of a record of which the body, so many bytes, is written: its check is written behind it.
 pub fn with_check(number: u32, record: &mut [u8], body: usize) -> &[u8] {
     let (body, rest) = record.split_at_mut_checked(body).unwrap_or_default();
-    let check = check(number, body);
-    put(rest, 0, &check);
     let len = body.len() + CHECK_LEN;
+    check(number, body, rest.get_mut(..CHECK_LEN).unwrap_or_default());
     record.get(..len).unwrap_or_default()
 }
 
@@ -43,14 +42,18 @@ pub fn with_check(number: u32, record: &mut [u8], body: usize) -> &[u8] {
 /// # Errors
 /// [`Error::StateCorrupt`].
 pub fn body_of(number: u32, record: &[u8]) -> Result<usize> {
+    let mut expected = [0; CHECK_LEN];
     match record.split_last_chunk() {
-        Some((body @ [_, ..], check)) if reveal(*check) == reveal(self::check(number, body)) => {
-            Ok(body.len())
+        Some((body @ [_, ..], stored)) => {
+            check(number, body, &mut expected);
+            let is_good = reveal(*stored) == reveal(expected);
+            if is_good { Ok(body.len()) } else { Err(Error::StateCorrupt) }
         }
         _ => Err(Error::StateCorrupt),
     }
 }
 
-fn check(number: u32, body: &[u8]) -> [u8; CHECK_LEN] {
-    short_hash(&[&number.to_le_bytes(), body])
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn check(number: u32, body: &[u8], check: &mut [u8]) {
+    hash_into(&[&number.to_le_bytes(), body], check);
 }

@@ -11,7 +11,8 @@ use core::fmt;
 use zeroize::ZeroizeOnDrop;
 
 use super::record::{CHECK_LEN, Record};
-use crate::bytes::{field, put, wipe};
+use crate::bytes::{copy, field, put, put_short, wipe};
+use crate::crypto::keys::is_zero;
 use crate::crypto::reveal;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, Timestamp};
@@ -61,17 +62,27 @@ const LABEL_LEN: usize = 1 + ID_LEN;
 /// A command, by its time and SIV, as they stand at its start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub [u8; STAMP_LEN]);
-const STAMP_LEN: usize = TIMESTAMP_LEN + SIV_LEN;
+pub const STAMP_LEN: usize = TIMESTAMP_LEN + SIV_LEN;
 
 impl Stamp {
     /// No command.
     pub const NONE: Self = Self([0; STAMP_LEN]);
 
+    /// Becomes another one.
+    pub fn set(&mut self, other: &Self) {
+        copy(&mut self.0, &other.0);
+    }
+
     pub fn of(message: &Sealed<'_>) -> Self {
         let mut stamp = Self::NONE;
-        put(&mut stamp.0, 0, message.timestamp);
+        put_short(&mut stamp.0, 0, *message.timestamp);
         put(&mut stamp.0, TIMESTAMP_LEN, message.siv);
         stamp
+    }
+
+    /// Whether it is a command.
+    pub fn is_some(&self) -> bool {
+        !is_zero(&self.0)
     }
 
     pub fn time(&self) -> Timestamp {
@@ -104,7 +115,7 @@ impl Clone for Entry {
 
     fn clone_from(&mut self, source: &Self) {
         self.slot = source.slot;
-        self.bytes = source.bytes;
+        copy(&mut self.bytes, &source.bytes);
     }
 }
 
@@ -144,6 +155,12 @@ impl Entry {
         field(&self.bytes, 1)
     }
 
+    /// The name, to be written.
+    pub fn name_mut(&mut self, kind: Kind) -> &mut [u8] {
+        put_short(&mut self.bytes, 0, [kind as u8]);
+        self.bytes.get_mut(1..KEY).unwrap_or_default()
+    }
+
     pub fn key(&self) -> &[u8; KEY_LEN] {
         field(&self.bytes, KEY)
     }
@@ -157,7 +174,7 @@ impl Entry {
 
     /// The label of a name, which is no secret.
     pub fn set_label(&mut self, kind: Kind, name: &[u8; ID_LEN]) {
-        put(&mut self.bytes, 0, &[kind as u8]);
+        put_short(&mut self.bytes, 0, [kind as u8]);
         put(&mut self.bytes, 1, &reveal(*name));
     }
 
@@ -168,9 +185,9 @@ impl Entry {
     /// Makes the key the one that was replaced.
     pub fn retire(&mut self, now: Timestamp) {
         let (before, previous) = self.bytes.split_at_mut(HAS_PREVIOUS);
-        put(previous, 0, &[1]);
+        put_short(previous, 0, [1]);
         put(previous, PREVIOUS - HAS_PREVIOUS, field::<KEY_LEN>(before, KEY));
-        put(previous, REPLACED_AT - HAS_PREVIOUS, &now.to_bytes());
+        put_short(previous, REPLACED_AT - HAS_PREVIOUS, now.to_bytes());
     }
 
     /// Copies itself over an entry of the same label.
@@ -217,9 +234,9 @@ impl Slot {
             return Err(Error::StateIncompatible);
         }
         self.generation = u32::from_le_bytes(*field(record, GENERATION));
-        self.stamp = Stamp(*field(record, STAMP));
+        copy(&mut self.stamp.0, field::<STAMP_LEN>(record, STAMP));
         self.entry.slot = number;
-        put(&mut self.entry.bytes, 0, &[kind]);
+        put_short(&mut self.entry.bytes, 0, [kind]);
         put(&mut self.entry.bytes, 1, field::<{ ENTRY_LEN - 1 }>(record, ENTRY));
         Ok(())
     }
@@ -228,9 +245,9 @@ impl Slot {
 impl Record<SLOT_LEN> {
     /// Writes an entry into its record, and which command wrote it.
     pub fn fill(&mut self, generation: u32, stamp: &Stamp, entry: &Entry) {
-        let (kind, rest) = entry.bytes.split_at(1);
-        put(&mut self.0, 0, kind);
-        put(&mut self.0, GENERATION, &generation.to_le_bytes());
+        let ([kind], rest) = entry.bytes.split_first_chunk().unwrap_or((&[0], &[]));
+        put_short(&mut self.0, 0, [*kind]);
+        put_short(&mut self.0, GENERATION, generation.to_le_bytes());
         put(&mut self.0, STAMP, &stamp.0);
         put(&mut self.0, ENTRY, rest);
     }

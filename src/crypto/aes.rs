@@ -12,11 +12,14 @@
 //! so that every step is a handful of logical operations on whole words. No secret decides a
 //! branch or an address.
 
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::ZeroizeOnDrop;
 
+use crate::bytes::{copy, wipe};
 use crate::sizes::KEY_LEN;
 
 type Block = [u8; 16];
+/// A quarter of a block.
+type Word = [u8; 4];
 /// Two blocks: four words of each in turn, or bit by bit.
 type State = [u32; 8];
 
@@ -26,22 +29,24 @@ const FIRST: u32 = 0x5555_5555;
 const ROUND_KEYS: usize = 15;
 
 /// A key made ready, wiped when dropped.
+// Aligned, so that a processor that must be asked so reads words whole.
+#[repr(align(4))]
 pub struct Aes256 {
     /// Bitsliced, and folded: of two words that are the same for both blocks, half of each.
-    round_keys: [[u32; 4]; ROUND_KEYS],
+    round_keys: [[Word; 4]; ROUND_KEYS],
 }
 
 impl Drop for Aes256 {
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn drop(&mut self) {
-        self.round_keys.zeroize();
+        wipe(self.round_keys.as_flattened_mut().as_flattened_mut());
     }
 }
 
 impl ZeroizeOnDrop for Aes256 {}
 
 impl Aes256 {
-    pub(crate) const EMPTY: Self = Self { round_keys: [[0; 4]; ROUND_KEYS] };
+    pub(crate) const EMPTY: Self = Self { round_keys: [[[0; 4]; 4]; ROUND_KEYS] };
 
     /// Makes a key ready.
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
@@ -53,16 +58,14 @@ impl Aes256 {
     pub(crate) fn set(&mut self, key: &[u8; KEY_LEN]) {
         // In the key schedule each word follows from the one before and the one eight before;
         // here they are taken in fours.
-        let mut words = Zeroizing::new([0; 8]);
-        for (word, bytes) in words.iter_mut().zip(key.as_chunks().0) {
-            *word = u32::from_le_bytes(*bytes);
-        }
+        let mut words = [Word::default(); 8];
+        copy(words.as_flattened_mut(), key);
         let (mut this, mut next) = words.split_at_mut(4);
         let mut constant = 1;
         for (number, round_key) in self.round_keys.iter_mut().enumerate() {
             fold(this, round_key);
             if number + 2 < ROUND_KEYS {
-                let last = next.last().copied().unwrap_or_default();
+                let last = u32::from_le_bytes(next.last().copied().unwrap_or_default());
                 let mut word = if number % 2 == 0 {
                     let word = sub_word(last.rotate_right(8)) ^ constant;
                     constant <<= 1;
@@ -71,12 +74,13 @@ impl Aes256 {
                     sub_word(last)
                 };
                 for place in this.iter_mut() {
-                    word ^= *place;
-                    *place = word;
+                    word ^= u32::from_le_bytes(*place);
+                    *place = word.to_le_bytes();
                 }
             }
             core::mem::swap(&mut this, &mut next);
         }
+        wipe(words.as_flattened_mut());
     }
 
     /// Encrypts two blocks.
@@ -140,19 +144,20 @@ fn put(state: &mut State, at: usize, value: u32) {
 }
 
 /// The four words of a round key for both blocks, bitsliced, then folded.
-fn fold(words: &[u32], folded: &mut [u32; 4]) {
+fn fold(words: &[Word], folded: &mut [Word; 4]) {
     let mut state = [0; 8];
     for (pair, word) in state.as_chunks_mut().0.iter_mut().zip(words) {
-        *pair = [*word; 2];
+        *pair = [u32::from_le_bytes(*word); 2];
     }
     transpose(&mut state);
     for (to, [even, odd]) in folded.iter_mut().zip(state.as_chunks().0) {
-        *to = (even & FIRST) | (odd & !FIRST);
+        *to = ((even & FIRST) | (odd & !FIRST)).to_le_bytes();
     }
 }
 
-fn add_round_key(state: &mut State, folded: &[u32; 4]) {
+fn add_round_key(state: &mut State, folded: &[Word; 4]) {
     for ([even, odd], key) in state.as_chunks_mut().0.iter_mut().zip(folded) {
+        let key = u32::from_le_bytes(*key);
         let (first, second) = (key & FIRST, key & !FIRST);
         *even ^= first | (first << 1);
         *odd ^= second | (second >> 1);

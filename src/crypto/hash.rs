@@ -3,28 +3,29 @@
 
 #[cfg(not(feature = "std"))]
 pub(crate) use super::sponge::Sha3;
+#[cfg(feature = "std")]
+use crate::bytes::copy;
 use crate::error::Result;
 use crate::id::{ClientId, ID_LEN, TopicHash, check_name, check_topic};
 
 /// SHA3-256 of the parts, one after the other.
 pub fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
-    whole_hash(parts)
+    short_hash(parts)
 }
 
 /// The first `N` bytes of SHA3-256 of the parts; `N` is at most 32.
-#[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn short_hash<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
-    first(&whole_hash(parts))
+    let mut hash = [0; N];
+    hash_into(parts, &mut hash);
+    hash
 }
 
-fn whole_hash(parts: &[&[u8]]) -> [u8; 32] {
+/// [`short_hash`], in its place, as many bytes as there is room for.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn hash_into(parts: &[&[u8]], hash: &mut [u8]) {
     let mut hasher = Sha3::default();
     parts.iter().for_each(|part| hasher.update(part));
-    hasher.end()
-}
-
-fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
-    hash.first_chunk().copied().unwrap_or([0; N])
+    hasher.end(hash);
 }
 
 impl ClientId {
@@ -76,16 +77,9 @@ impl Sha3 {
         sha3::Digest::update(&mut self.0, part);
     }
 
-    /// The hash; it may be taken once.
-    pub fn end(&mut self) -> [u8; 32] {
-        sha3::digest::FixedOutputReset::finalize_fixed_reset(&mut self.0).into()
-    }
-}
-
-impl Sha3 {
-    /// The first `N` bytes; `N` is at most 32.
+    /// The start of the hash, up to 32 bytes; it may be taken once.
     // By reference, since a move would be a copy of the state on the stack.
-    pub fn finish<const N: usize>(&mut self) -> [u8; N] {
-        first(&self.end())
+    pub fn end(&mut self, hash: &mut [u8]) {
+        copy(hash, &sha3::digest::FixedOutputReset::finalize_fixed_reset(&mut self.0));
     }
 }

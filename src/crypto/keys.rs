@@ -6,6 +6,7 @@ use core::fmt;
 
 use subtle::ConstantTimeEq;
 
+use crate::bytes::copy;
 use crate::crypto::reveal;
 use crate::error::{Error, Result};
 pub use crate::sizes::KEY_LEN;
@@ -127,9 +128,9 @@ impl IdKey {
         Self([0; KEY_LEN])
     }
 
-    /// Of a key that was checked.
-    pub(crate) const fn from_checked(key: &[u8; KEY_LEN]) -> Self {
-        Self(*key)
+    /// Becomes a key that was checked.
+    pub(crate) fn set(&mut self, key: &[u8; KEY_LEN]) {
+        copy(&mut self.0, key);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use zeroize::ZeroizeOnDrop;
 
-use crate::bytes::{field, wipe};
+use crate::bytes::{copy, wipe};
 
 /// Bytes that are absorbed between two permutations.
 const RATE: usize = 136;
@@ -47,14 +47,14 @@ impl Sha3 {
         }
     }
 
-    /// The hash; it may be taken once.
+    /// The start of the hash, up to 32 bytes; it may be taken once.
     #[inline(never)]
-    pub fn end(&mut self) -> [u8; 32] {
+    pub fn end(&mut self, hash: &mut [u8]) {
         self.absorb(0x06);
         self.at = RATE - 1;
         self.absorb(0x80);
         self.permute();
-        *field(self.bytes(), 0)
+        copy(hash, self.bytes());
     }
 
     fn bytes(&mut self) -> &mut [u8] {

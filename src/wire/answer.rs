@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a client tells C2 after a command (PROTOCOL sections 8 and 11).
 
-use crate::bytes::put;
+use crate::bytes::{put, put_short};
 use crate::error::{Error, Result};
 use crate::wire::message::{SIV_LEN, SK_OVERHEAD};
 
@@ -69,9 +69,9 @@ const DIGEST: usize = ANSWER_PLAIN_LEN - DIGEST_LEN;
 /// What stands before the digest of an answer, over zero bytes.
 pub(crate) fn start(command: Option<&[u8; SIV_LEN]>, status: Result<()>, plain: &mut [u8]) {
     let [status, ..] = status.map_or_else(Error::number, |()| 0).to_le_bytes();
-    put(plain, 0, &[VERSION]);
+    put_short(plain, 0, [VERSION]);
     if let Some(siv) = command {
         put(plain, 1, siv);
     }
-    put(plain, 1 + SIV_LEN, &[status]);
+    put_short(plain, 1 + SIV_LEN, [status]);
 }

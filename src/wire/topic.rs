@@ -4,6 +4,7 @@
 use core::fmt;
 use core::ops::Deref;
 
+use crate::bytes::copy;
 use crate::id::{ClientId, ID_LEN};
 
 /// Length of a control topic: `e4/` and 32 hexadecimal digits.
@@ -26,14 +27,9 @@ impl ClientTopic {
     }
 
     /// Where a client publishes its answers (PROTOCOL section 8).
-    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn answer(id: ClientId) -> Self {
-        let mut text = *b"e4/--------------------------------/ack";
-        let (_, digits) = text.split_at_mut(3);
-        for (at, place) in digits.iter_mut().take(2 * ID_LEN).enumerate() {
-            let byte = id.as_bytes().get(at / 2).copied().unwrap_or_default();
-            *place = digit(if at % 2 == 0 { byte >> 4 } else { byte & 15 });
-        }
+        let mut text = [0; ANSWER_TOPIC_LEN];
+        put(id.as_bytes(), &mut text);
         Self { text, len: ANSWER_TOPIC_LEN }
     }
 
@@ -50,6 +46,16 @@ impl ClientTopic {
     /// The client whose answer topic this is, if it is one.
     pub fn client_of_answer(topic: &str) -> Option<ClientId> {
         ClientId::from_hex(topic.strip_prefix("e4/")?.strip_suffix("/ack")?)
+    }
+}
+
+/// Writes the answer topic of a client, or as much of it as there is room for.
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(crate) fn put(id: &[u8; ID_LEN], topic: &mut [u8]) {
+    copy(topic, b"e4/--------------------------------/ack");
+    let digits = topic.get_mut(3..CONTROL_TOPIC_LEN).unwrap_or_default().as_chunks_mut().0;
+    for (pair, byte) in digits.iter_mut().zip(id) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
 }
 

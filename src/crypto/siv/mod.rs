@@ -64,7 +64,6 @@ impl Cipher<'_> {
 ///
 /// # Errors
 /// [`Error::Internal`] if the lengths differ.
-#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn seal(
     key: &[u8; KEY_LEN],
     associated: &[&[u8]],
@@ -72,14 +71,13 @@ pub fn seal(
     plaintext: &[u8],
     ciphertext: &mut [u8],
 ) -> Result<()> {
-    Siv::once(key, |ready| ready.seal(associated, siv, plaintext, ciphertext))
+    once(key, associated, Tag::Make(siv), plaintext, ciphertext)
 }
 
 /// [`Siv::open`] under a key that is used once.
 ///
 /// # Errors
 /// [`Error::InvalidTag`] if the SIV does not fit; [`Error::Internal`] if the lengths differ.
-#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn open(
     key: &[u8; KEY_LEN],
     associated: &[&[u8]],
@@ -87,5 +85,26 @@ pub fn open(
     ciphertext: &[u8],
     plaintext: &mut [u8],
 ) -> Result<()> {
-    Siv::once(key, |ready| ready.open(associated, siv, ciphertext, plaintext))
+    once(key, associated, Tag::Check(siv), ciphertext, plaintext)
+}
+
+/// The SIV of what is sealed, or opened.
+enum Tag<'t> {
+    Make(&'t mut [u8; SIV_LEN]),
+    Check(&'t [u8; SIV_LEN]),
+}
+
+/// Both in one, so that a microcontroller has room for a key in one place.
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn once(
+    key: &[u8; KEY_LEN],
+    associated: &[&[u8]],
+    tag: Tag<'_>,
+    from: &[u8],
+    to: &mut [u8],
+) -> Result<()> {
+    Siv::once(key, |ready| match tag {
+        Tag::Make(siv) => ready.seal(associated, siv, from, to),
+        Tag::Check(siv) => ready.open(associated, siv, from, to),
+    })
 }

@@ -5,7 +5,7 @@
 use zeroize::ZeroizeOnDrop;
 
 use super::BLOCK_LEN;
-use crate::bytes::wipe;
+use crate::bytes::{copy, wipe};
 use crate::crypto::aes::Aes256;
 use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
@@ -51,10 +51,11 @@ impl Siv {
     #[inline(never)]
     fn set(&mut self, key: &[u8; KEY_LEN]) {
         self.aes.set(key);
+        // Both are zero.
+        self.aes.encrypt(&mut self.subkeys);
         let [whole, padded] = &mut self.subkeys;
-        encrypt(&self.aes, whole);
         double(whole);
-        *padded = *whole;
+        double(padded);
         double(padded);
     }
 
@@ -123,19 +124,22 @@ impl Siv {
     #[inline(never)]
     fn mac(&self, mut text: &[u8], tag: &mut Block) {
         let [whole, padded] = &self.subkeys;
-        *tag = [0; BLOCK_LEN];
+        // The cipher takes two blocks at a time; here each needs the one before.
+        let mut pair = [[0; BLOCK_LEN]; 2];
         loop {
-            xor_padded(tag, text);
+            let [block, _] = &mut pair;
+            xor_padded(block, text);
             let rest = text.get(BLOCK_LEN..).unwrap_or_default();
             if rest.is_empty() {
-                xor(tag, if text.len() == BLOCK_LEN { whole } else { padded });
+                xor(block, if text.len() == BLOCK_LEN { whole } else { padded });
             }
-            encrypt(&self.aes, tag);
+            self.aes.encrypt(&mut pair);
             if rest.is_empty() {
-                return;
+                break;
             }
             text = rest;
         }
+        copy(tag, pair.as_flattened());
     }
 
     /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5). The second of them is
@@ -165,15 +169,8 @@ fn fill(to: &mut [u8], from: &[u8]) -> Result<()> {
     if to.len() != from.len() {
         return Err(Error::Internal);
     }
-    to.copy_from_slice(from);
+    copy(to, from);
     Ok(())
-}
-
-#[inline(never)]
-fn encrypt(aes: &Aes256, block: &mut Block) {
-    let mut pair = [*block, [0; BLOCK_LEN]];
-    aes.encrypt(&mut pair);
-    [*block, _] = pair;
 }
 
 /// As far as the shorter one reaches.
