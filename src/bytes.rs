@@ -122,7 +122,7 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// The same for microcontrollers. The compiler makes a call of `memcpy` of a plain copy, and the one
+/// The same for microcontrollers. The compiler makes a call of `memcpy` of a plain loop, and the one
 /// that comes with Rust takes 400 bytes.
 #[cfg(not(feature = "std"))]
 #[inline(never)]

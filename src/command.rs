@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, field};
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{IdKey, TopicKey};
@@ -172,7 +172,9 @@ impl Command {
         let Fields { opcode, key, name } =
             fields.or_else(|_| Fields::parse(bytes, Mode::PublicKey))?;
         Ok(match opcode {
-            Opcode::RemoveTopic => Command::RemoveTopic { topic: TopicHash::from_bytes(*name) },
+            Opcode::RemoveTopic => {
+                Command::RemoveTopic { topic: TopicHash::from_bytes(*field(name, 0)) }
+            }
             Opcode::ResetTopics => Command::ResetTopics,
             #[cfg(feature = "pubkey")]
             Opcode::SetIdKey if key.len() == PRIVATE_KEY_LEN => {
@@ -180,16 +182,18 @@ impl Command {
             }
             Opcode::SetIdKey => Command::SetIdKey { key: IdKey::from_slice(key)? },
             Opcode::SetTopicKey => Command::SetTopicKey {
-                topic: TopicHash::from_bytes(*name),
+                topic: TopicHash::from_bytes(*field(name, 0)),
                 key: TopicKey::from_slice(key)?,
             },
             #[cfg(feature = "pubkey")]
-            Opcode::RemovePubKey => Command::RemovePubKey { id: ClientId::from_bytes(*name) },
+            Opcode::RemovePubKey => {
+                Command::RemovePubKey { id: ClientId::from_bytes(*field(name, 0)) }
+            }
             #[cfg(feature = "pubkey")]
             Opcode::ResetPubKeys => Command::ResetPubKeys,
             #[cfg(feature = "pubkey")]
             Opcode::SetPubKey => Command::SetPubKey {
-                id: ClientId::from_bytes(*name),
+                id: ClientId::from_bytes(*field(name, 0)),
                 key: PublicKey::from_slice(key)?,
             },
             #[cfg(feature = "pubkey")]
@@ -200,12 +204,12 @@ impl Command {
     }
 }
 
-/// A plaintext taken apart: its key, which nobody has looked at, and then its name, zeros where it
-/// has none.
+/// A plaintext taken apart: its key, which nobody has looked at, and then its name, either of them
+/// empty where it has none.
 pub(crate) struct Fields<'a> {
     pub opcode: Opcode,
     pub key: &'a [u8],
-    pub name: &'a [u8; ID_LEN],
+    pub name: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
@@ -234,9 +238,7 @@ impl<'a> Fields<'a> {
             _ => return Err(Error::InvalidCommand),
         };
         match fields.split_at_checked(key) {
-            Some((key, rest)) if rest.len() == name => {
-                Ok(Self { opcode, key, name: rest.first_chunk().unwrap_or(&[0; ID_LEN]) })
-            }
+            Some((key, rest)) if rest.len() == name => Ok(Self { opcode, key, name: rest }),
             _ => Err(Error::InvalidCommand),
         }
     }

@@ -18,7 +18,7 @@ macro_rules! errors {
         pub enum Error {
             $($(#[$doc])* $name = $number,)*
             /// No error has this number. It lets the numbers end at -1, so that a result without an
-            /// error is 0, as in C, and not -99: 200 bytes less on microcontrollers.
+            /// error is 0, as in C, and not -99: 150 bytes less on microcontrollers.
             #[doc(hidden)]
             #[cfg(not(feature = "std"))]
             None = -1,

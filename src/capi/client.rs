@@ -63,7 +63,7 @@ pub unsafe extern "C" fn e4_mode(client: *const e4_client) -> i32 {
 pub unsafe extern "C" fn e4_id(client: *const e4_client, id: *mut u8) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
-        raw::fixed::<E4_ID_LEN>(id, &[Span::one(client)], |id| {
+        raw::fixed::<E4_ID_LEN>(id, &[Span::client(client)], |id| {
             *id = *raw::client(client)?.id().as_bytes();
             Ok(E4_OK)
         })
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn e4_id(client: *const e4_client, id: *mut u8) -> i32 {
 pub unsafe extern "C" fn e4_public_key(client: *const e4_client, public_key: *mut u8) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
-        raw::fixed::<E4_KEY_LEN>(public_key, &[Span::one(client)], |out| {
+        raw::fixed::<E4_KEY_LEN>(public_key, &[Span::client(client)], |out| {
             *out = *raw::client(client)?.public_key().ok_or(Error::WrongMode)?.as_bytes();
             Ok(E4_OK)
         })
@@ -116,9 +116,8 @@ pub unsafe extern "C" fn e4_answer_topic(client: *const e4_client, topic: *mut c
 unsafe fn own_topic(client: *const e4_client, topic: *mut c_char, len: usize) -> Result<i32> {
     // SAFETY: the contract above; `filled` checks the pointers.
     unsafe {
-        raw::filled(topic.cast(), len + 1, &[Span::one(client)], |out| {
-            let text = out.get_mut(..len).unwrap_or_default();
-            topic::put(raw::client(client)?.id_bytes(), text);
+        raw::filled(topic.cast(), len + 1, &[Span::client(client)], |out| {
+            topic::put(raw::client(client)?.id_bytes(), out);
             Ok(E4_OK)
         })
     }
@@ -134,7 +133,7 @@ pub unsafe extern "C" fn e4_has_topic(
     topic: *const c_char,
     topic_len: usize,
 ) -> i32 {
-    let reads = [Span::one(client), Span::many(topic, topic_len)];
+    let reads = [Span::client(client), Span::many(topic, topic_len)];
     raw::status(raw::check(&[], &reads).and_then(|()| {
         // SAFETY: the caller's pointers, which were checked.
         let (client, topic) =
@@ -171,7 +170,7 @@ pub unsafe extern "C" fn e4_peer_count(client: *const e4_client) -> i32 {
 pub unsafe extern "C" fn e4_digest(client: *const e4_client, digest: *mut u8) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
-        raw::fixed::<E4_DIGEST_LEN>(digest, &[Span::one(client)], |out| {
+        raw::fixed::<E4_DIGEST_LEN>(digest, &[Span::client(client)], |out| {
             *out = raw::client(client)?.digest()?.0;
             Ok(E4_OK)
         })
@@ -185,7 +184,7 @@ pub unsafe extern "C" fn e4_settings_get(
     client: *const e4_client,
     settings: *mut e4_settings,
 ) -> i32 {
-    let checked = raw::check(&[Span::one(settings)], &[Span::one(client)]);
+    let checked = raw::check(&[Span::one(settings)], &[Span::client(client)]);
     raw::status(checked.and_then(|()| {
         // SAFETY: the caller's pointers, which were checked.
         let client = unsafe { raw::client(client)? };
@@ -209,7 +208,7 @@ pub unsafe extern "C" fn e4_settings_set(
     client: *mut e4_client,
     settings: *const e4_settings,
 ) -> i32 {
-    let checked = raw::check(&[Span::one(client)], &[Span::one(settings)]);
+    let checked = raw::check(&[Span::client(client)], &[Span::one(settings)]);
     raw::status(checked.and_then(|()| {
         // SAFETY: the caller's pointers, which were checked.
         let (client, new) = unsafe { (raw::client_mut(client)?, *settings) };

@@ -38,7 +38,8 @@ pub unsafe extern "C" fn e4_protect(
     out_cap: usize,
     out_len: *mut usize,
 ) -> i32 {
-    let reads = [Span::one(client), Span::many(topic, topic_len), Span::many(message, message_len)];
+    let reads =
+        [Span::client(client), Span::many(topic, topic_len), Span::many(message, message_len)];
     let need = message_len.saturating_add(E4_PK_OVERHEAD);
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
     raw::status(unsafe {
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn e4_unprotect(
     info: *mut e4_message_info,
 ) -> i32 {
     let reads =
-        [Span::one(client), Span::many(topic, topic_len), Span::many(incoming, incoming_len)];
+        [Span::client(client), Span::many(topic, topic_len), Span::many(incoming, incoming_len)];
     let optional = Span::many(info, usize::from(!info.is_null()));
     // SAFETY: the caller's pointers, as the contract says; `fill` checks them first.
     raw::status(unsafe {
@@ -132,7 +133,7 @@ pub unsafe extern "C" fn e4_unprotect(
 pub unsafe extern "C" fn e4_answer(client: *mut e4_client, now: u64, answer: *mut u8) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
-        raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::one(client)], |out| {
+        raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::client(client)], |out| {
             let is_due = raw::client_mut(client)?.answer_into(clock(now), out)?;
             Ok(if is_due { E4_OK } else { E4_OK_NONE })
         })
@@ -150,7 +151,7 @@ pub unsafe extern "C" fn e4_answer(client: *mut e4_client, now: u64, answer: *mu
 pub unsafe extern "C" fn e4_hello(client: *const e4_client, now: u64, answer: *mut u8) -> i32 {
     // SAFETY: the caller's pointers, which are checked.
     raw::status(unsafe {
-        raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::one(client)], |out| {
+        raw::fixed::<E4_ANSWER_LEN>(answer, &[Span::client(client)], |out| {
             *out = raw::client(client)?.hello(clock(now))?;
             Ok(E4_OK)
         })

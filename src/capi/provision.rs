@@ -176,12 +176,12 @@ unsafe fn put<'a>(
     config: *const e4_config,
     reads: &[Span],
 ) -> Result<&'a mut raw::Inner> {
-    raw::check(&[Span::one(client)], &[Span::one(config)])?;
+    raw::check(&[Span::client(client)], &[Span::one(config)])?;
     // SAFETY: not NULL, aligned, readable by the contract above.
     let config = unsafe { &*config };
     let keys = Span::many(config.keys, config.keys_count);
     let seen = Span::many(config.seen, config.seen_count);
-    raw::check(&[Span::one(client), keys, seen], reads)?;
+    raw::check(&[Span::client(client), keys, seen], reads)?;
     let settings = settings_of(&config.settings)?;
     let storage = Callbacks::new(&config.storage).ok_or(Error::InvalidParameter)?;
     // SAFETY: the contract above; the arrays were checked and belong to the client from here on.

@@ -46,6 +46,12 @@ impl Span {
         Self { start, len: count.saturating_mul(size) }
     }
 
+    /// A client: one copy of what most calls check.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    pub fn client(client: *const e4_client) -> Self {
+        Self::one(client)
+    }
+
     /// One value.
     pub fn one<T>(pointer: *const T) -> Self {
         Self::many(pointer, 1)
@@ -72,13 +78,12 @@ impl Span {
 /// [`Error::InvalidParameter`].
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub fn check(writes: &[Span], reads: &[Span]) -> Result<()> {
-    let mut are_good = are_apart(&Span::NONE, writes) && are_apart(&Span::NONE, reads);
-    let mut rest = writes;
-    while let Some((span, others)) = rest.split_first() {
-        are_good &= are_apart(span, others) && are_apart(span, reads);
-        rest = others;
+    let (mut span, mut others) = (&Span::NONE, writes);
+    while are_apart(span, others) && are_apart(span, reads) {
+        let Some((next, rest)) = others.split_first() else { return Ok(()) };
+        (span, others) = (next, rest);
     }
-    if are_good { Ok(()) } else { Err(Error::InvalidParameter) }
+    Err(Error::InvalidParameter)
 }
 
 /// Whether memory is sound, all of it, and apart from a span that is sound.
@@ -87,17 +92,16 @@ fn are_apart(span: &Span, others: &[Span]) -> bool {
     others.iter().all(|other| other.is_sound() && span.is_apart(other))
 }
 
-/// Bytes that are read; empty where the pointer is NULL.
+/// Bytes that are read; the pointer may be NULL where there are none.
 ///
 /// # Safety
-/// `len` bytes at `pointer` stay readable and unchanged for `'a`, unless one of them is 0; they
-/// were checked.
+/// `len` bytes at `pointer` were checked, and stay readable and unchanged for `'a`.
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub unsafe fn bytes<'a>(pointer: *const u8, len: usize) -> &'a [u8] {
-    if pointer.is_null() || len == 0 {
+    if len == 0 {
         return &[];
     }
-    // SAFETY: not NULL, and readable by the contract above.
+    // SAFETY: not NULL, since that was checked, and readable by the contract above.
     unsafe { core::slice::from_raw_parts(pointer, len) }
 }
 

@@ -9,51 +9,23 @@ use super::Client;
 use super::head::{HEAD, HeadRecord};
 use super::identity::Keys;
 use super::memory::Memory;
-use super::record::{Record, with_check};
-use super::slot::{Entry, Kind, SLOT_BODY, SLOT_LEN, STAMP_LEN, Slot, Stamp};
+use super::record::{CHECK_LEN, Record, add_check};
+use super::slot::{Entry, Kind, SLOT_LEN, Slot, Stamp};
 use super::storage::Storage;
-use crate::bytes::{copy, wipe};
 use crate::command::{Fields, Opcode};
 #[cfg(feature = "pubkey")]
 use crate::crypto::agree::C2PublicKey;
 use crate::crypto::keys::{KEY_LEN, checked, is_same};
 #[cfg(feature = "pubkey")]
 use crate::crypto::sign::{PublicKey, SigningKey};
-use crate::crypto::siv::Cipher;
 use crate::error::{Error, Result};
-use crate::id::{ID_LEN, Mode, Timestamp};
-use crate::protect;
-use crate::wire::message::Sealed;
+use crate::id::{Mode, Timestamp};
 
 impl<S: Storage, M: Memory> Client<S, M> {
-    // A frame of its own on microcontrollers: it is not to lie under the check of a signature.
-    #[cfg_attr(all(feature = "pubkey", not(feature = "std")), inline(never))]
-    pub(super) fn unprotect_command(
-        &mut self,
-        now: Option<Timestamp>,
-        protected: &[u8],
-        out: &mut [u8],
-    ) -> Result<Opcode> {
-        self.last = None;
-        let mut stamp = Stamp::NONE;
-        copy(&mut stamp.0, protected.first_chunk::<STAMP_LEN>().ok_or(Error::MessageTooShort)?);
-        if let Some(now) = now {
-            self.settings.window.check(stamp.time(), now)?;
-        }
-        // Before authentication: the key may have been replaced by the very command that is
-        // repeated here.
-        if self.head.contains(&stamp) {
-            return Err(Error::Replayed);
-        }
-        let sealed = Sealed::parse(protected)?;
-        protect::open(Cipher::Once(self.keys.command_key()), &sealed, out)?;
-        let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
-        let applied = self.check_and_apply(plaintext, &stamp, now);
-        wipe(plaintext);
-        applied
-    }
-
-    fn check_and_apply(
+    /// Applies a command that authenticated, unless it is older than the last one, and remembers what
+    /// became of it.
+    #[inline(always)]
+    pub(super) fn check_and_apply(
         &mut self,
         plaintext: &[u8],
         stamp: &Stamp,
@@ -62,19 +34,25 @@ impl<S: Storage, M: Memory> Client<S, M> {
         if stamp.time() < self.head.time() {
             return Err(Error::Replayed);
         }
-        let fields = Fields::parse(plaintext, self.mode());
-        let applied = match &fields {
-            Ok(fields) => self.apply(fields, stamp, now.unwrap_or(stamp.time())),
-            Err(error) => Err(*error),
-        };
-        self.last = Some((*stamp, applied));
-        applied.and(fields.map(|fields| fields.opcode))
+        let mut opcode = Opcode::RemoveTopic;
+        let applied = self.apply(plaintext, stamp, now.unwrap_or(stamp.time()), &mut opcode);
+        self.last.set(stamp);
+        self.last_status = Some(applied);
+        applied.map(|()| opcode)
     }
 
-    /// Applies a command.
+    /// Applies a command, and tells which one it was.
+    // A frame of its own on microcontrollers: it is not to lie under what opens a message.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn apply(&mut self, fields: &Fields<'_>, stamp: &Stamp, now: Timestamp) -> Result<()> {
-        let Fields { opcode, key, name } = *fields;
+    fn apply(
+        &mut self,
+        plaintext: &[u8],
+        stamp: &Stamp,
+        now: Timestamp,
+        applied: &mut Opcode,
+    ) -> Result<()> {
+        let Fields { opcode, key, name } = Fields::parse(plaintext, self.mode())?;
+        *applied = opcode;
         match opcode {
             Opcode::SetTopicKey => self.set(Kind::Topic, name, Some(checked(key)?), stamp, now),
             Opcode::RemoveTopic => self.set(Kind::Topic, name, None, stamp, now),
@@ -98,7 +76,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
     fn set(
         &mut self,
         kind: Kind,
-        name: &[u8; ID_LEN],
+        name: &[u8],
         key: Option<&[u8; KEY_LEN]>,
         stamp: &Stamp,
         now: Timestamp,
@@ -186,13 +164,14 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let generation = entry.kind().map_or(0, |kind| self.head.generation(kind));
         let mut record = Record::<SLOT_LEN>::EMPTY;
         record.fill(generation, stamp, entry);
-        self.write(entry.slot, &mut record.0, SLOT_BODY)
+        self.write(entry.slot, &mut record.0)
     }
 
-    /// Writes a record whose body has so many bytes.
+    /// Writes a record, all but its check, which is added.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn write(&mut self, number: u32, record: &mut [u8], body: usize) -> Result<()> {
-        self.storage.write(number, with_check(number, record, body))
+    fn write(&mut self, number: u32, record: &mut [u8]) -> Result<()> {
+        add_check(number, record);
+        self.storage.write(number, record)
     }
 
     /// Wipes a slot that a reset has freed. It is free with or without this, so a failure is not
@@ -213,8 +192,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
     ) -> Result<()> {
         let mut record = HeadRecord::EMPTY;
         record.fill(&self.head, reset, stamp)?;
-        let body = record.add_keys(keys.unwrap_or(&self.keys));
-        self.write(HEAD, &mut record.0, body)?;
+        let len = record.add_keys(keys.unwrap_or(&self.keys)) + CHECK_LEN;
+        self.write(HEAD, record.0.get_mut(..len).ok_or(Error::Internal)?)?;
         self.head.take(&record);
         self.head_behind = false;
         Ok(())

@@ -169,17 +169,18 @@ fn add(head: &mut [u8; HEAD_LEN], stamp: &Stamp) {
         put_short(head, TIME, stamp.time().to_bytes());
         put_short(head, COUNT, [0]);
     }
-    let [count] = *field(head, COUNT);
-    if usize::from(count) < MARK_SIVS {
-        put(head, SIVS + usize::from(count) * SIV_LEN, stamp.siv());
-        put_short(head, COUNT, [count + 1]);
-        return;
+    let [mut count] = *field(head, COUNT);
+    if usize::from(count) >= MARK_SIVS {
+        // The oldest makes room.
+        for next in (SIVS + SIV_LEN..HEAD_LEN).step_by(SIV_LEN) {
+            let (before, from) = head.split_at_mut(next);
+            let at = next - SIV_LEN;
+            copy(before.get_mut(at..).unwrap_or_default(), from);
+        }
+        count -= 1;
     }
-    // The oldest makes room: from the newest on, each takes the place of the one before it.
-    let mut newer = [0; SIV_LEN];
-    copy(&mut newer, stamp.siv());
-    let sivs = head.get_mut(SIVS..).unwrap_or_default().as_chunks_mut().0;
-    sivs.iter_mut().rev().for_each(|siv| core::mem::swap(siv, &mut newer));
+    put(head, SIVS + usize::from(count) * SIV_LEN, stamp.siv());
+    put_short(head, COUNT, [count + 1]);
 }
 
 fn generation_of(kind: Kind) -> usize {

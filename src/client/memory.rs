@@ -6,7 +6,7 @@ use super::slot::{Entry, Kind, Label, Stamp};
 use crate::bytes::copy;
 use crate::crypto::hash::hash_into;
 use crate::crypto::siv::Siv;
-use crate::id::{ID_LEN, Timestamp};
+use crate::id::Timestamp;
 #[cfg(feature = "std")]
 use crate::id::TopicHash;
 
@@ -27,7 +27,7 @@ pub trait Memory {
     /// Adds a key that is not there; dropped if there is no place.
     fn put(&mut self, entry: &Entry);
     /// Forgets the key of a name, which is that of a slot.
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], slot: u32);
+    fn remove(&mut self, kind: Kind, name: &[u8], slot: u32);
     /// Forgets all keys of a kind, or everything.
     fn clear(&mut self, kind: Option<Kind>);
     /// How many keys are at hand.
@@ -107,7 +107,7 @@ impl Memory for HeapMemory {
         self.keys.insert(*entry.label(), kept);
     }
 
-    fn remove(&mut self, kind: Kind, name: &[u8; ID_LEN], _slot: u32) {
+    fn remove(&mut self, kind: Kind, name: &[u8], _slot: u32) {
         let mut entry = Entry::NONE;
         entry.set_label(kind, name);
         self.keys.remove(entry.label());
@@ -217,7 +217,7 @@ impl Memory for SliceMemory<'_> {
         }
     }
 
-    fn remove(&mut self, _kind: Kind, _name: &[u8; ID_LEN], slot: u32) {
+    fn remove(&mut self, _kind: Kind, _name: &[u8], slot: u32) {
         for place in &mut *self.keys {
             if place.0.slot == slot {
                 place.0.clear();

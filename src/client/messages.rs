@@ -92,14 +92,40 @@ impl<S: Storage, M: Memory> Client<S, M> {
         let now = now.into();
         let mut entry = Entry::NONE;
         self.set_topic(topic, &mut entry)?;
-        if entry.kind().is_none() {
-            return self.unprotect_command(now, protected, out).map(Unprotected::CommandApplied);
+        let is_command = entry.kind().is_none();
+        if is_command {
+            self.last_status = None;
+        } else {
+            self.find(&mut entry)?;
         }
+        #[cfg(feature = "pubkey")]
         let mut signer = None;
-        let sealed = self.open_message(now, &mut entry, protected, out, &mut signer)?;
-        let oldest = now.unwrap_or(self.head.time()).before(self.settings.window.past.into());
+        #[cfg(not(feature = "pubkey"))]
+        let signer = None;
+        let sealed = match self.mode() {
+            #[cfg(feature = "pubkey")]
+            Mode::PublicKey if !is_command => self.check_signed(now, protected, &mut signer)?,
+            _ => {
+                let sealed = Sealed::parse(protected)?;
+                self.check_time(sealed.time(), now, is_command)?;
+                sealed
+            }
+        };
+        let stamp = Stamp::of(&sealed);
+        // Before authentication: the key may have been replaced by the very command that is
+        // repeated here.
+        if is_command && self.head.contains(&stamp) {
+            return Err(Error::Replayed);
+        }
+        self.open_sealed(now, is_command, &entry, &sealed, out)?;
         let plaintext = out.get_mut(..sealed.ciphertext.len()).ok_or(Error::Internal)?;
-        if !self.memory.first_time(oldest, &Stamp::of(&sealed)) {
+        if is_command {
+            let applied = self.check_and_apply(plaintext, &stamp, now);
+            wipe(plaintext);
+            return applied.map(Unprotected::CommandApplied);
+        }
+        let oldest = now.unwrap_or(self.head.time()).before(self.settings.window.past.into());
+        if !self.memory.first_time(oldest, &stamp) {
             wipe(plaintext);
             return Err(Error::Replayed);
         }
@@ -194,63 +220,58 @@ impl<S: Storage, M: Memory> Client<S, M> {
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn set_topic(&self, topic: &str, entry: &mut Entry) -> Result<()> {
         check_topic(topic)?;
-        let mut control = [0; CONTROL_TOPIC_LEN];
-        topic::put(self.head.id_bytes(), &mut control);
-        if topic.as_bytes() != control {
-            self.memory.hash_topic(topic, entry.name_mut(Kind::Topic));
+        if topic.len() == CONTROL_TOPIC_LEN {
+            let mut control = [0; CONTROL_TOPIC_LEN];
+            topic::put(self.head.id_bytes(), &mut control);
+            if topic.as_bytes() == control {
+                return Ok(());
+            }
         }
+        self.memory.hash_topic(topic, entry.name_mut(Kind::Topic));
         Ok(())
     }
 
-    /// Whether a timestamp is near the clock; without one, not much before the last command.
-    pub(super) fn check_time(&self, timestamp: Timestamp, now: Option<Timestamp>) -> Result<()> {
-        let window = &self.settings.window;
-        window.check(
-            timestamp,
-            now.unwrap_or(self.head.time().max(timestamp.before(window.future.into()))),
-        )
+    /// Whether a timestamp is near the clock; without one, of a message, not much before the last
+    /// command.
+    fn check_time(
+        &self,
+        timestamp: Timestamp,
+        now: Option<Timestamp>,
+        is_command: bool,
+    ) -> Result<()> {
+        let known = if is_command { timestamp } else { self.head.time().max(timestamp) };
+        self.settings.window.check(timestamp, now.unwrap_or(known))
     }
 
     /// Whether a key that was replaced still opens messages. A time of replacement ahead of the
     /// clock is tolerated as a timestamp is.
-    pub(super) fn in_transition(&self, replaced_at: Timestamp, now: Option<Timestamp>) -> bool {
+    fn in_transition(&self, replaced_at: Timestamp, now: Option<Timestamp>) -> bool {
         let window = Window { past: self.settings.transition, future: self.settings.window.future };
         now.is_none_or(|now| window.check(replaced_at, now).is_ok())
     }
 
-    /// Checks in the order of PROTOCOL section 3, and decrypts with the key of a topic or, for a while,
-    /// with the one that it replaced.
-    fn open_message<'p>(
+    /// Decrypts with the key of a topic or, for a while, with the one that it replaced; a command with
+    /// the key for that.
+    fn open_sealed(
         &self,
         now: Option<Timestamp>,
-        entry: &mut Entry,
-        protected: &'p [u8],
+        is_command: bool,
+        entry: &Entry,
+        sealed: &Sealed<'_>,
         out: &mut [u8],
-        signer: &mut Option<Signer>,
-    ) -> Result<Sealed<'p>> {
-        self.find(entry)?;
-        let sealed = match self.mode() {
-            #[cfg(feature = "pubkey")]
-            Mode::PublicKey => self.check_signed(now, protected, signer)?,
-            _ => {
-                let _ = signer;
-                let sealed = Sealed::parse(protected)?;
-                self.check_time(sealed.time(), now)?;
-                sealed
-            }
-        };
+    ) -> Result<()> {
         let cipher = match self.memory.cipher(entry.label()) {
+            _ if is_command => Cipher::Once(self.keys.command_key()),
             Some(siv) => Cipher::Ready(siv),
             None => Cipher::Once(entry.key()),
         };
-        let opened = protect::open(cipher, &sealed, out);
+        let opened = protect::open(cipher, sealed, out);
         match (opened, entry.previous()) {
             (Err(Error::InvalidTag), Some((previous, at))) if self.in_transition(at, now) => {
-                protect::open(Cipher::Once(previous), &sealed, out)
+                protect::open(Cipher::Once(previous), sealed, out)
             }
             (opened, _) => opened,
-        }?;
-        Ok(sealed)
+        }
     }
 
     #[cfg(feature = "pubkey")]
@@ -261,7 +282,7 @@ impl<S: Storage, M: Memory> Client<S, M> {
         signer: &mut Option<Signer>,
     ) -> Result<Sealed<'p>> {
         let message = Signed::parse(protected)?;
-        self.check_time(message.sealed.time(), now)?;
+        self.check_time(message.sealed.time(), now, false)?;
         let mut key = None;
         self.peer_key(message.signer, &mut key)?;
         if let Some(key) = &key {

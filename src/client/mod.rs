@@ -74,7 +74,8 @@ pub struct Client<S, M = DefaultMemory> {
     slots: u32,
     live: PerKind<u32>,
     /// The last command that authenticated, for the answer.
-    last: Option<(Stamp, Result<()>)>,
+    last: Stamp,
+    last_status: Option<Result<()>>,
 }
 
 #[cfg(feature = "std")]
@@ -136,7 +137,8 @@ impl<S: Storage, M: Memory> Client<S, M> {
             head_behind: false,
             slots: 0,
             live: PerKind { topics: 0, peers: 0 },
-            last: None,
+            last: Stamp::NONE,
+            last_status: None,
         }
     }
 
@@ -329,9 +331,9 @@ impl<S: Storage, M: Memory> Client<S, M> {
         now: Option<Timestamp>,
         out: &mut ProtectedAnswer,
     ) -> Result<bool> {
-        let Some((stamp, status)) = &self.last else { return Ok(false) };
-        self.protect_answer(now, Some(stamp.siv()), *status, out)?;
-        self.last = None;
+        let Some(status) = self.last_status else { return Ok(false) };
+        self.protect_answer(now, Some(self.last.siv()), status, out)?;
+        self.last_status = None;
         Ok(true)
     }
 

@@ -29,12 +29,11 @@ impl<const N: usize> Drop for Record<N> {
 
 impl<const N: usize> ZeroizeOnDrop for Record<N> {}
 
-/// The whole of a record of which the body, so many bytes, is written: its check is written behind it.
-pub fn with_check(number: u32, record: &mut [u8], body: usize) -> &[u8] {
-    let (body, rest) = record.split_at_mut_checked(body).unwrap_or_default();
-    let len = body.len() + CHECK_LEN;
-    check(number, body, rest.get_mut(..CHECK_LEN).unwrap_or_default());
-    record.get(..len).unwrap_or_default()
+/// Writes the check of a record at its end, behind the body.
+pub fn add_check(number: u32, record: &mut [u8]) {
+    if let Some((body, place)) = record.split_last_chunk_mut::<CHECK_LEN>() {
+        check(number, body, place);
+    }
 }
 
 /// The length of the body of a record whose check fits, never 0.
@@ -54,6 +53,6 @@ pub fn body_of(number: u32, record: &[u8]) -> Result<usize> {
 }
 
 #[cfg_attr(not(feature = "std"), inline(never))]
-fn check(number: u32, body: &[u8], check: &mut [u8]) {
+fn check(number: u32, body: &[u8], check: &mut [u8; CHECK_LEN]) {
     hash_into(&[&number.to_le_bytes(), body], check);
 }

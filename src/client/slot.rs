@@ -172,10 +172,11 @@ impl Entry {
         (flag != 0).then_some((field(&self.bytes, PREVIOUS), replaced_at))
     }
 
-    /// The label of a name, which is no secret.
-    pub fn set_label(&mut self, kind: Kind, name: &[u8; ID_LEN]) {
-        put_short(&mut self.bytes, 0, [kind as u8]);
-        put(&mut self.bytes, 1, &reveal(*name));
+    /// The label of a name of 16 bytes, which is no secret.
+    pub fn set_label(&mut self, kind: Kind, name: &[u8]) {
+        let place = self.name_mut(kind);
+        copy(place, name);
+        place.iter_mut().for_each(|byte| *byte = reveal(*byte));
     }
 
     pub fn set_key(&mut self, key: &[u8; KEY_LEN]) {

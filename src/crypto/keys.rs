@@ -4,8 +4,6 @@
 
 use core::fmt;
 
-use subtle::ConstantTimeEq;
-
 use crate::bytes::copy;
 use crate::crypto::reveal;
 use crate::error::{Error, Result};
@@ -20,7 +18,13 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 /// True if every byte is zero, in constant time.
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    reveal(bytes.iter().fold(0u8, |all, byte| all | byte).ct_eq(&0).unwrap_u8()) == 1
+    verdict(bytes.iter().fold(0, |all, byte| all | byte))
+}
+
+/// Whether nothing was found. The compiler is not to know what is asked for while it is looked for, or
+/// it might look no further than needed.
+fn verdict(found: u8) -> bool {
+    reveal(core::hint::black_box(found) == 0)
 }
 
 /// A key as it comes: of the right length and not all zero.
@@ -36,7 +40,7 @@ pub(crate) fn checked(key: &[u8]) -> Result<&[u8; KEY_LEN]> {
 /// Whether two keys are the same, in constant time.
 pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differ = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
-    one.len() == other.len() && is_zero(&[differ])
+    one.len() == other.len() && verdict(differ)
 }
 
 macro_rules! secret_key {

@@ -2,8 +2,9 @@
 //! SHA3-256 (FIPS 202) for microcontrollers: small, in place, without tables of rotations and
 //! constants.
 //!
-//! With `std` the `sha3` crate is used and this is not. Its code, or that of the `keccak` crate under
-//! it, takes 600 bytes more of flash. The tests compare the two.
+//! With `std` the `sha3` crate is used and this is not. Over the permutation of the `keccak` crate it
+//! takes 400 bytes more of flash, and 7,000 instructions more for a short text. The tests compare the
+//! two.
 
 use zeroize::ZeroizeOnDrop;
 
@@ -135,8 +136,8 @@ fn chi(row: &mut Row) {
 
 /// The constants of the rounds: bits 0 to 3 and 7 in their places, bits 15, 31 and 63 as 4, 5 and 6.
 const CONSTANTS: [u8; 24] = [
-    0x01, 0x92, 0xda, 0x70, 0x9b, 0x21, 0xf1, 0x59, 0x8a, 0x88, 0x39, 0x2a,
-    0xbb, 0xcb, 0xd9, 0x53, 0x52, 0xc0, 0x1a, 0x6a, 0xf1, 0xd0, 0x21, 0x78,
+    0x01, 0x92, 0xda, 0x70, 0x9b, 0x21, 0xf1, 0x59, 0x8a, 0x88, 0x39, 0x2a, 0xbb, 0xcb, 0xd9, 0x53,
+    0x52, 0xc0, 0x1a, 0x6a, 0xf1, 0xd0, 0x21, 0x78,
 ];
 
 /// Adds the constant of the round.

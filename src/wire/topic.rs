@@ -4,7 +4,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use crate::bytes::copy;
+use crate::bytes::put_short;
 use crate::id::{ClientId, ID_LEN};
 
 /// Length of a control topic: `e4/` and 32 hexadecimal digits.
@@ -49,10 +49,11 @@ impl ClientTopic {
     }
 }
 
-/// Writes the answer topic of a client, or as much of it as there is room for.
+/// Writes the answer topic of a client, or its control topic where there is no room for that.
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn put(id: &[u8; ID_LEN], topic: &mut [u8]) {
-    copy(topic, b"e4/--------------------------------/ack");
+    put_short(topic, 0, *b"e4/");
+    put_short(topic, CONTROL_TOPIC_LEN, *b"/ack");
     let digits = topic.get_mut(3..CONTROL_TOPIC_LEN).unwrap_or_default().as_chunks_mut().0;
     for (pair, byte) in digits.iter_mut().zip(id) {
         *pair = [digit(byte >> 4), digit(byte & 15)];

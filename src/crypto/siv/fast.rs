@@ -11,7 +11,7 @@ use aes::cipher::{
 use aes::{Aes256Enc, Block};
 use zeroize::ZeroizeOnDrop;
 
-use super::BLOCK_LEN;
+use super::{BLOCK_LEN, Tag};
 use crate::bytes::{Bytes, wipe};
 use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::error::{Error, Result};
@@ -43,6 +43,20 @@ impl Siv {
     /// Uses a key once.
     pub(crate) fn once<R>(key: &[u8; KEY_LEN], then: impl FnOnce(&Self) -> R) -> R {
         then(&Self::new(key))
+    }
+
+    /// [`Siv::seal`] or [`Siv::open`].
+    pub(super) fn run(
+        &self,
+        associated: &[&[u8]],
+        tag: Tag<'_>,
+        from: &[u8],
+        to: &mut [u8],
+    ) -> Result<()> {
+        match tag {
+            Tag::Make(siv) => self.seal(associated, siv, from, to),
+            Tag::Check(siv) => self.open(associated, siv, from, to),
+        }
     }
 
     /// Encrypts `plaintext` into `ciphertext`, which has the same length, and writes the SIV.

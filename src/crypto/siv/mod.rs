@@ -88,8 +88,8 @@ pub fn open(
     once(key, associated, Tag::Check(siv), ciphertext, plaintext)
 }
 
-/// The SIV of what is sealed, or opened.
-enum Tag<'t> {
+/// The SIV: to be made, or to be checked.
+pub(crate) enum Tag<'t> {
     Make(&'t mut [u8; SIV_LEN]),
     Check(&'t [u8; SIV_LEN]),
 }
@@ -103,8 +103,5 @@ fn once(
     from: &[u8],
     to: &mut [u8],
 ) -> Result<()> {
-    Siv::once(key, |ready| match tag {
-        Tag::Make(siv) => ready.seal(associated, siv, from, to),
-        Tag::Check(siv) => ready.open(associated, siv, from, to),
-    })
+    Siv::once(key, |ready| ready.run(associated, tag, from, to))
 }

@@ -4,7 +4,7 @@
 
 use zeroize::ZeroizeOnDrop;
 
-use super::BLOCK_LEN;
+use super::{BLOCK_LEN, Tag};
 use crate::bytes::{copy, wipe};
 use crate::crypto::aes::Aes256;
 use crate::crypto::keys::{KEY_LEN, is_same};
@@ -70,10 +70,7 @@ impl Siv {
         plaintext: &[u8],
         ciphertext: &mut [u8],
     ) -> Result<()> {
-        fill(ciphertext, plaintext)?;
-        self.s2v(associated, ciphertext, siv);
-        self.xor_key_stream(siv, ciphertext);
-        Ok(())
+        self.run(associated, Tag::Make(siv), plaintext, ciphertext)
     }
 
     /// Decrypts `ciphertext` into `plaintext`, which has the same length and is wiped on failure.
@@ -87,15 +84,39 @@ impl Siv {
         ciphertext: &[u8],
         plaintext: &mut [u8],
     ) -> Result<()> {
-        fill(plaintext, ciphertext)?;
-        self.xor_key_stream(siv, plaintext);
-        let mut expected = [0; SIV_LEN];
-        self.s2v(associated, plaintext, &mut expected);
-        if is_same(&expected, siv) {
-            return Ok(());
+        self.run(associated, Tag::Check(siv), ciphertext, plaintext)
+    }
+
+    /// [`Siv::seal`] or [`Siv::open`].
+    pub(super) fn run(
+        &self,
+        associated: &[&[u8]],
+        tag: Tag<'_>,
+        from: &[u8],
+        to: &mut [u8],
+    ) -> Result<()> {
+        if from.len() != to.len() {
+            return Err(Error::Internal);
         }
-        wipe(plaintext);
-        Err(Error::InvalidTag)
+        copy(to, from);
+        let mut made = [0; SIV_LEN];
+        if let Tag::Check(siv) = &tag {
+            copy(&mut made, *siv);
+            self.xor_key_stream(&mut made, to);
+        }
+        self.s2v(associated, to, &mut made);
+        match tag {
+            Tag::Make(siv) => {
+                copy(siv, &made);
+                self.xor_key_stream(&mut made, to);
+            }
+            Tag::Check(siv) if is_same(&made, siv) => {}
+            Tag::Check(_) => {
+                wipe(to);
+                return Err(Error::InvalidTag);
+            }
+        }
+        Ok(())
     }
 
     /// The pseudo-random function of RFC 5297 section 2.4. The text is as before afterwards.
@@ -145,32 +166,22 @@ impl Siv {
     /// AES-CTR from the SIV with two bits cleared (RFC 5297 section 2.5). The second of them is
     /// before the last 31 bits, which count further than there are messages: nothing is carried.
     #[inline(never)]
-    fn xor_key_stream(&self, siv: &Block, text: &mut [u8]) {
-        const CLEAR: u128 = !((1 << 63) | (1 << 31));
-        let first = (u128::from_be_bytes(*siv) & CLEAR).to_be_bytes();
-        let mut number = 0;
+    fn xor_key_stream(&self, siv: &mut Block, text: &mut [u8]) {
+        let [.., bit_63, _, _, _, bit_31, _, _, _] = siv;
+        *bit_63 &= 0x7f;
+        *bit_31 &= 0x7f;
         for part in text.chunks_mut(2 * BLOCK_LEN) {
-            let mut keys = [first; 2];
+            let mut keys = [[0; BLOCK_LEN]; 2];
             for key in &mut keys {
-                let [.., a, b, c, d] = key;
-                let count = u32::from_be_bytes([*a, *b, *c, *d]).wrapping_add(number);
-                [*a, *b, *c, *d] = count.to_be_bytes();
-                number += 1;
+                copy(key, siv);
+                let [.., a, b, c, d] = siv;
+                let next = u32::from_be_bytes([*a, *b, *c, *d]).wrapping_add(1);
+                [*a, *b, *c, *d] = next.to_be_bytes();
             }
             self.aes.encrypt(&mut keys);
             xor(part, keys.as_flattened());
         }
     }
-}
-
-/// # Errors
-/// [`Error::Internal`] if the lengths differ.
-fn fill(to: &mut [u8], from: &[u8]) -> Result<()> {
-    if to.len() != from.len() {
-        return Err(Error::Internal);
-    }
-    copy(to, from);
-    Ok(())
 }
 
 /// As far as the shorter one reaches.
