@@ -67,7 +67,7 @@ pub fn measure(
 ) -> Result<Measured, String> {
     println!("\n--- {} {}", board.name, variant.name);
     let archive = library(board, variant, tools)?;
-    let link = |name: &str, sources: &[&str], options: &[&str], archive: Option<&Path>| {
+    let link = |name: &str, sources: &[&str], options: &[&str]| {
         let name = format!("{}-{}-{name}.elf", board.triple, variant.features.replace(',', "-"));
         let image = work()?.join(name);
         let mut link = tools.gnu("gcc");
@@ -76,22 +76,21 @@ pub fn measure(
         link.args(["-nostartfiles", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-T"]);
         link.arg(example(board.script));
         link.args(sources.iter().chain(&[board.start]).map(|source| example(source)));
-        run(link.args(archive).arg("-o").arg(&image))?;
+        link.arg(format!("-Wl,-Map={}", map_of(&image).display()));
+        run(link.arg(&archive).arg("-o").arg(&image))?;
         Ok::<_, String>(image)
     };
     // Alone, without a C library: what the library needs it must have.
-    let device = link("device", &["device.c"], &["-nostdlib"], Some(&archive))?;
-    let without = link("without", &["device.c"], &["-DWITHOUT_E4"], None)?;
-    let program = link("main", EXAMPLE, &[], Some(&archive))?;
+    let device = link("device", &["device.c"], &["-nostdlib"])?;
+    let program = link("main", EXAMPLE, &[])?;
 
     let sizes = symbol_sizes(tools, &device)?;
     let size_of = |name: &str| sizes.get(name).copied().unwrap_or(0);
-    let base = flash(tools, &without)?;
     Ok(Measured {
         board,
         variant,
-        flash: flash(tools, &device)? - base,
-        flash_whole: flash(tools, &program)? - base,
+        flash: flash(&device)?,
+        flash_whole: flash(&program)?,
         static_ram: proof::static_ram(tools, &archive)?,
         client: size_of("client"),
         key_place: size_of("keys") / 4,
@@ -112,12 +111,36 @@ fn library(board: &Board, variant: &Variant, tools: &Tools) -> Result<PathBuf, S
     Ok(build.join(board.triple).join("firmware/libe4.a"))
 }
 
-/// Bytes that an image takes in flash: text, constants, and what `.data` starts with.
-fn flash(tools: &Tools, image: &Path) -> Result<u64, String> {
-    let printed = output(tools.gnu("size").arg(image))?;
-    let mut numbers = printed.lines().nth(1).unwrap_or_default().split_whitespace();
-    let mut number = || numbers.next().and_then(|word| word.parse::<u64>().ok());
-    number().zip(number()).map(|(text, data)| text + data).ok_or("size printed no numbers".into())
+/// What the linker writes about an image.
+fn map_of(image: &Path) -> PathBuf {
+    image.with_extension("map")
+}
+
+/// Bytes that the library takes in the flash of an image, with the parts of the compiler's own library
+/// that come in its archive: code, constants, and what `.data` starts with. The linker's map says of
+/// each section where it comes from: ` .text.e4_open  0x00001c04  0x2c  PATH/libe4.a(e4.o)`, with a
+/// new line behind a long name.
+fn flash(image: &Path) -> Result<u64, String> {
+    const IN_FLASH: &[&str] =
+        &[".text", ".rodata", ".srodata", ".data", ".sdata", ".ARM.exidx", ".eh_frame"];
+    let path = map_of(image);
+    let map =
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (_, kept) = map.split_once("Linker script and memory map").ok_or("no map of the image")?;
+    let (mut section, mut bytes) = ("", 0);
+    for line in kept.lines() {
+        if let Some(name) = line.strip_prefix(" .") {
+            section = name.split_whitespace().next().unwrap_or_default();
+        }
+        let is_in_flash =
+            IN_FLASH.iter().any(|name| section.starts_with(name.trim_start_matches('.')));
+        if is_in_flash && line.contains("libe4.a(") {
+            let mut numbers = line.split_whitespace().filter_map(|word| word.strip_prefix("0x"));
+            let size = numbers.nth(1).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            bytes += size.ok_or_else(|| format!("{}: {line}", path.display()))?;
+        }
+    }
+    if bytes == 0 { Err(format!("{}: nothing of libe4.a", path.display())) } else { Ok(bytes) }
 }
 
 fn symbol_sizes(tools: &Tools, image: &Path) -> Result<BTreeMap<String, u64>, String> {

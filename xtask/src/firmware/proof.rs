@@ -7,7 +7,7 @@
 //! often, are compared with those that are known.
 //!
 //! That the library needs nothing of a C library, nor of the compiler's own, shows when `device.c`
-//! links without both; it brings memcpy and its like along, as weak symbols.
+//! links without both; it brings memset and memcmp along, as weak symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
